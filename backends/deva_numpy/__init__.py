@@ -1,0 +1,7 @@
+"""deva_numpy: the rules on NumPy arrays.
+
+`Optimizer` is `deva_core.Optimizer` on NumPy; `start` is the entry point `deva.backends:numpy`.
+"""
+
+from deva_numpy._optimizer import Optimizer as Optimizer
+from deva_numpy._start import start as start

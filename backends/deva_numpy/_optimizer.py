@@ -1,0 +1,30 @@
+"""The functional host on NumPy."""
+
+from typing import Any
+
+import array_api_compat.numpy as xp
+
+from deva_core import Backend, Rule
+from deva_core import Optimizer as CoreOptimizer
+
+BACKEND = Backend(xp=xp)
+
+
+class Optimizer(CoreOptimizer):
+    """`deva_core.Optimizer` for NumPy arrays.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import Muon
+        >>> from deva_numpy import Optimizer
+        >>> optimizer = Optimizer(Muon(lr=0.1))
+        >>> params = {"weight": np.ones((4, 3))}
+        >>> params, state = optimizer.step(params, {"weight": np.ones((4, 3))}, optimizer.init(params))
+        >>> state.slots["weight"].step
+        1
+    """
+
+    def __init__(
+        self, rule: Rule, vector_rule: Rule | None = None, layout: Any = None, backend: Backend = BACKEND
+    ) -> None:
+        super().__init__(rule, vector_rule, layout, backend)

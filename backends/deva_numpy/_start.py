@@ -1,0 +1,79 @@
+"""The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from deva_core import Rule
+from deva_core.capabilities import Capabilities
+from deva_core.parameter import fields, stacks_of_out_in
+from deva_numpy._optimizer import BACKEND, Optimizer
+
+
+class _StackOptimizer(Optimizer):
+    default_layout = staticmethod(stacks_of_out_in)
+
+
+class Run:
+    """An optimizer with its parameters. Nothing handed in is kept or written, nothing handed out is live."""
+
+    def __init__(self, optimizer: Optimizer, params: Mapping[str, np.ndarray]) -> None:
+        self._optimizer = optimizer
+        self._params = {name: np.array(W) for name, W in params.items()}
+        self._state = optimizer.init(self._params)
+
+    def step(self, grads: Mapping[str, np.ndarray | None]) -> None:
+        """One step; a missing or None gradient leaves its parameter alone."""
+        self._params, self._state = self._optimizer.step(self._params, dict(grads), self._state)
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The parameters, copied."""
+        return {name: np.array(W) for name, W in self._params.items()}
+
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """For each parameter its `step` and the fields of its rule's state, copied."""
+        return {
+            name: {"step": slot.step, **{field: np.array(x) for field, x in fields(slot.state).items()}}
+            for name, slot in self._state.slots.items()
+        }
+
+
+def start(
+    rule: Rule,
+    params: Mapping[str, np.ndarray],
+    *,
+    vector_rule: Rule | None = None,
+    layout: Any = None,
+    compiled: bool | None = None,
+    replacements: bool = True,
+) -> Run:
+    """Begin a run of a rule over named NumPy parameters, computed in their dtypes.
+
+    Args:
+        rule: for matrices `(…, out, in)`; axes before the last two are batch axes.
+        params: the initial parameters by name; copied.
+        vector_rule: for the rest.
+        layout: as in `deva_core.Optimizer`.
+        compiled: NumPy compiles nothing; True is refused.
+        replacements: False switches this backend's fast paths off.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import Muon
+        >>> from deva_numpy import start
+        >>> run = start(Muon(), {"W": np.ones((2, 3))})
+        >>> run.step({"W": np.ones((2, 3))})
+        >>> run.state["W"]["step"]
+        1
+    """
+    if compiled:
+        raise ValueError("the numpy backend has nothing to compile: leave compiled out or False")
+    backend = BACKEND if replacements else replace(BACKEND, replacements={})
+    return Run(_StackOptimizer(rule, vector_rule, layout, backend), params)
+
+
+start.capabilities = Capabilities(compiled=False)  # pyright: ignore[reportFunctionMemberAccess]

@@ -1,0 +1,81 @@
+"""AdaGO: Muon's direction, AdaGrad-Norm's step length.
+
+Zhang, Liu, Schaeffer (2025), arXiv 2509.02981, Algorithm 1
+
+    M  <- μ M + (1 - μ) G
+    v² <- v² + min(‖G‖, γ)²
+    O   = polar(M)
+    α   = max(ε, η min(‖G‖, γ) / v)
+    W  <- W - s α O - η λ W          (s, λ: ours; 1 and 0 in the paper)
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deva_core.backend import Array
+from deva_core.elementwise import ema
+from deva_core.linalg import frobenius, polar
+from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaGO(Orthogonalized):
+    """AdaGO for matrices `(..., out, in)`.
+
+    Args:
+        lr: η. Without the floor a step's spectral norm is at most `lr` times the shape factor.
+        momentum: μ of the moving average.
+        max_norm: the paper's γ; gradients count with a Frobenius norm of at most this.
+        min_step: the paper's ε, a floor on the step (not a denominator's eps). It does not follow `lr`: schedule it too.
+        initial_accumulator_value: v² before the first step.
+        weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
+        nesterov: orthogonalise one average ahead (not in the paper).
+        scale: the shape factor s, as in `Muon`; multiplies the whole step, floor included.
+        rms, ns_coefficients, ns_steps: as in `Muon`.
+
+    Raises:
+        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import AdaGO, Optimizer
+        >>> optimizer = Optimizer(AdaGO(lr=0.1, ns_coefficients="exact"))
+        >>> W = {"weight": np.zeros((2, 2))}
+        >>> state = optimizer.init(W)
+        >>> for _ in range(3):
+        ...     W, state = optimizer.step(W, {"weight": np.eye(2)}, state)
+        >>> (-W["weight"][0, 0] / 0.1).round(4), round(1 + 2**-0.5 + 3**-0.5, 4)
+        (np.float64(2.2845), 2.2845)
+    """
+
+    lr: Scalar = hyper(0.05, ge=0)
+    momentum: Scalar = hyper(0.95, ge=0, lt=1)
+    max_norm: Scalar = hyper(10.0, gt=0)
+    min_step: Scalar = hyper(5e-4, ge=0)
+    initial_accumulator_value: Scalar = hyper(1e-6, gt=0)
+    weight_decay: Scalar = hyper(0.0, ge=0)
+    nesterov: bool = flag(False)
+    scale: str = option("none", "original", "rms", "spectral", "none")
+
+    class State(NamedTuple):
+        """`momentum`: M, of W's shape. `accumulator`: v², one number a matrix."""
+
+        momentum: Array
+        accumulator: Array
+
+    def init(self, W, b):
+        """M = 0, v² = `initial_accumulator_value`."""
+        v2 = b.xp.zeros_like(W[..., :1, :1]) + self.initial_accumulator_value
+        return self.State(momentum=b.xp.zeros_like(W), accumulator=b.xp.reshape(v2, W.shape[:-2]))
+
+    def update(self, G, S, W, t, b):
+        """The algorithm box above."""
+        xp = b.xp
+        M = ema(S.momentum, G, self.momentum, b)
+        N = self.momentum * M + (1 - self.momentum) * G if self.nesterov else M
+        c = xp.clip(frobenius(G, b), None, self.max_norm)
+        v2 = S.accumulator[..., None, None] + c * c
+        O = polar(N, self.iteration, b)
+        α = xp.clip(self.lr * c / xp.sqrt(v2), self.min_step, None)
+        delta = -self.shape_factor(W) * α * O - self.lr * self.weight_decay * W
+        return delta, self.State(momentum=M, accumulator=xp.reshape(v2, v2.shape[:-2]))

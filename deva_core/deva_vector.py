@@ -1,0 +1,81 @@
+"""DeVAVector: DeVA over the ℓ∞ norm, the vector rule beside DeVA.
+
+Song, Bai, Zhang, Bullins, Gleich (2026), arXiv 2602.06880, the Euclidean case
+
+    m <- β₁ m + (1 - β₁) g
+    v <- β₂ v + (1 - β₂) m²
+    n  = β₁ m + (1 - β₁) g                  (Nesterov; without it, n = m)
+    w <- w - η (√(m² / v̂) sign(n) + λ w)    (v̂ = v / (1 - β₂ᵗ))
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from deva_core.backend import Array
+from deva_core.elementwise import ema, gap, or_one, root
+from deva_core.linalg import max_abs, mean
+from deva_core.rule import Rule, Scalar, flag, hyper
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeVAVector(Rule):
+    """DeVA for vectors and everything else that is not a matrix; treats arrays of any shape elementwise.
+
+    Args:
+        lr: η, about the size of a step's entries.
+        beta1: β₁ of the momentum.
+        beta2: β₂ of the variance, which is that of the momentum.
+        eps: added to v̂, relative to its mean, so that a step does not depend on the gradients' scale.
+        weight_decay: λ, decoupled; a step shrinks w by `lr * weight_decay`.
+        nesterov: take the sign one average ahead.
+        bias_correction: divide v by 1 - β₂ᵗ. (The momentum's own bias cancels in m² / v.)
+
+    Raises:
+        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import DeVAVector, Optimizer
+        >>> optimizer = Optimizer(DeVAVector(lr=0.1))
+        >>> w = {"bias": np.zeros(3)}
+        >>> w, state = optimizer.step(w, {"bias": np.array([3e-9, -5e-9, 0.0])}, optimizer.init(w))
+        >>> w["bias"].round(6) + 0.0
+        array([-0.1,  0.1,  0. ])
+    """
+
+    matrix: ClassVar[bool] = False
+
+    lr: Scalar = hyper(3e-3, ge=0)
+    beta1: Scalar = hyper(0.9, ge=0, lt=1)
+    beta2: Scalar = hyper(0.99, ge=0, lt=1)
+    eps: Scalar = hyper(1e-8, gt=0)
+    weight_decay: Scalar = hyper(0.0, ge=0)
+    nesterov: bool = flag(False)
+    bias_correction: bool = flag(True)
+
+    class State(NamedTuple):
+        """`momentum`: m. `second_moment`: v in units of `scale`², so that its squares neither overflow nor vanish."""
+
+        momentum: Array
+        second_moment: Array
+        scale: Array
+
+    def init(self, W, b):
+        """All zero."""
+        return self.State(
+            momentum=b.xp.zeros_like(W), second_moment=b.xp.zeros_like(W), scale=b.xp.zeros_like(max_abs(W, b))
+        )
+
+    def update(self, G, S, W, t, b):
+        """The algorithm box above, in units of a running scale."""
+        xp = b.xp
+        m = ema(S.momentum, G, self.beta1, b)
+        n = self.beta1 * m + (1 - self.beta1) * G if self.nesterov else m
+        scale = xp.maximum(root(self.beta2, b) * S.scale, max_abs(m, b))
+        unit = or_one(scale, b)
+        m2 = (m / unit) ** 2
+        v = ema(S.second_moment * (S.scale / unit) ** 2, m2, self.beta2, b)
+        v_hat = v / gap(self.beta2, t, W, b) if self.bias_correction else v
+        ratio = m2 / or_one(v_hat + self.eps * mean(v_hat, b), b)
+        delta = -self.lr * (xp.sqrt(ratio) * xp.sign(n) + self.weight_decay * W)
+        return delta, self.State(momentum=m, second_moment=v, scale=scale)

@@ -1,0 +1,158 @@
+"""The functional host: any Array API library, nested containers of arrays in, nested containers out."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from deva_core.backend import Array, Backend, working_dtype
+from deva_core.parameter import (
+    DefaultLayout,
+    NoMatrixWarning,
+    Parameter,
+    State,
+    assign,
+    check_array,
+    check_gradient,
+    default_vector_rule,
+    explain,
+    two_axes_are_a_matrix,
+)
+from deva_core.rule import Rule
+from deva_core.tree import named_leaves, with_leaves
+
+
+class Slot(NamedTuple):
+    """One parameter's state: `step` counts its gradients; `state` holds the rule's, by block (see `fields`)."""
+
+    step: int
+    state: State
+
+
+class OptimizerState(NamedTuple):
+    """The state of `Optimizer`: `count` steps made (schedules are called with it), and a slot for each parameter."""
+
+    count: int
+    slots: Mapping[str, Slot]
+
+
+def warn_without_matrix(rule: Rule, parameters: Mapping[str, Parameter]) -> None:
+    """Say so, loudly, when a matrix rule gets no parameter."""
+    if parameters and rule.matrix and all(p.rule is not rule for p in parameters.values()):
+        warnings.warn(
+            f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n"
+            + explain(parameters.values()),
+            NoMatrixWarning,
+            stacklevel=3,
+        )
+
+
+class ResolvedRules:
+    """Rules at one step: every callable hyperparameter called once, every 0-d array cast, for each dtype."""
+
+    def __init__(self, count: Any, b: Backend) -> None:
+        self.count, self.b, self.rules = count, b, {}
+
+    def __getitem__(self, key: tuple[Rule, Array]) -> Rule:
+        rule, like = key
+        dtype = working_dtype(like.dtype, self.b.xp)
+        if (id(rule), dtype) not in self.rules:
+            self.rules[id(rule), dtype] = rule.at(self.count, lambda value: self.b.xp.astype(value, dtype))
+        return self.rules[id(rule), dtype]
+
+
+class Optimizer:
+    """A rule for matrices and one for the rest, over nested dicts, lists and tuples of arrays of any library.
+
+    Args:
+        rule: the rule for matrices: parameters with a layout or two axes. (`AdamW` or `DeVAVector` here takes all.)
+        vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`.
+        layout: how parameters are matrices: a pattern for all, a mapping or tree of patterns, or a function of
+            name and shape. `"out in"` by default; `"vector"` hands a matrix to the vector rule.
+        backend: how to compute; by default the generic `Backend` of the parameters' library.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import Muon, Optimizer
+        >>> optimizer = Optimizer(Muon(lr=0.1))
+        >>> params = {"weight": np.ones((4, 3)), "bias": np.zeros(4)}
+        >>> state = optimizer.init(params)
+        >>> grads = {"weight": np.ones((4, 3)), "bias": None}
+        >>> params, state = optimizer.step(params, grads, state)
+        >>> state.slots["weight"].step, state.slots["bias"].step
+        (1, 0)
+    """
+
+    default_layout: DefaultLayout = staticmethod(two_axes_are_a_matrix)
+
+    def __init__(
+        self, rule: Rule, vector_rule: Rule | None = None, layout: Any = None, backend: Backend | None = None
+    ) -> None:
+        for name, value in {"rule": rule, "vector_rule": vector_rule}.items():
+            if not isinstance(value, Rule) and not (name == "vector_rule" and value is None):
+                raise TypeError(f"Optimizer.{name} must be a Rule such as Muon(), got {value!r}")
+        self.rule, self.layout, self.backend = rule, layout, backend
+        self.vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+
+    def __repr__(self) -> str:
+        layout = "" if self.layout is None else f", layout={self.layout!r}"
+        return f"{type(self).__name__}({self.rule!r}, vector_rule={self.vector_rule!r}{layout})"
+
+    def assignment(self, leaves: Mapping[str, Array]) -> dict[str, Parameter]:
+        """Which rule each parameter gets."""
+        shapes = {name: tuple(W.shape) for name, W in leaves.items()}
+        return assign(shapes, self.rule, self.vector_rule, self.layout, self.default_layout)
+
+    def explain(self, params: Any) -> str:
+        """A table of every parameter, its layout, its rule and why."""
+        return explain(self.assignment(named_leaves(params)).values())
+
+    def init(self, params: Any) -> OptimizerState:
+        """The state before the first step.
+
+        Raises:
+            ValueError: a parameter that needs a layout. TypeError: one that is not real and floating.
+        """
+        leaves = named_leaves(params)
+        parameters = self.assignment(leaves)
+        warn_without_matrix(self.rule, parameters)
+        b = self.backend_of(leaves)
+        rules, slots = ResolvedRules(0, b), {}
+        for name, W in leaves.items():
+            check_array(name, W, b.xp)
+            slots[name] = Slot(0, parameters[name].init(W, rules[parameters[name].rule, W], b))
+        return OptimizerState(0, slots)
+
+    def step(self, params: Any, grads: Any, state: OptimizerState) -> tuple[Any, OptimizerState]:
+        """One step: `(new params, new state)`. Pure: nothing given is written.
+
+        A parameter whose gradient is missing or None stays as it is, decay included, and its step does not count.
+
+        Raises:
+            ValueError: gradients or state that do not belong to these parameters.
+        """
+        leaves, gradients = named_leaves(params), named_leaves(grads)
+        self.check_names(leaves, gradients, state)
+        parameters, b = self.assignment(leaves), self.backend_of(leaves)
+        rules, new, slots = ResolvedRules(state.count, b), {}, dict(state.slots)
+        for name, G in gradients.items():
+            W, p = leaves[name], parameters[name]
+            check_gradient(name, G, W, b.xp)
+            t = slots[name].step + 1
+            delta, part = p.update(G, slots[name].state, W, t, rules[p.rule, W], b)
+            new[name] = b.xp.astype(b.xp.astype(W, delta.dtype, copy=False) + delta, W.dtype, copy=False)
+            slots[name] = Slot(t, part)
+        return with_leaves(params, new), OptimizerState(state.count + 1, slots)
+
+    def backend_of(self, leaves: Mapping[str, Array]) -> Backend:
+        """The backend given, or the generic one of the parameters' library."""
+        return self.backend or Backend.of(*leaves.values())
+
+    @staticmethod
+    def check_names(leaves: Mapping, gradients: Mapping, state: OptimizerState) -> None:
+        """Raise unless gradients and state belong to these parameters."""
+        stray = next((name for name in gradients if name not in leaves), None)
+        if stray is not None:
+            raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
+        if leaves.keys() != state.slots.keys():
+            differ = ", ".join(sorted(leaves.keys() ^ state.slots.keys()))
+            raise ValueError(f"the state belongs to other parameters: {differ} differ; call init again")

@@ -1,0 +1,68 @@
+"""Muon: momentum, orthogonalised.
+
+Jordan et al. (2024), <https://kellerjordan.github.io/posts/muon/>
+
+    M <- β M + (1 - β) G
+    N  = β M + (1 - β) G            (Nesterov; without it, N = M)
+    O  = polar(N)                   (Newton–Schulz)
+    W <- W - η (s O + λ W)          (s: the shape factor)
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deva_core.backend import Array
+from deva_core.elementwise import ema
+from deva_core.linalg import polar
+from deva_core.rule import Orthogonalized, Scalar, flag, hyper
+
+
+@dataclass(frozen=True, kw_only=True)
+class Muon(Orthogonalized):
+    """Muon for matrices `(..., out, in)`.
+
+    Args:
+        lr: η, the spectral norm of a step (times the shape factor). A callable is given the updates made so far.
+        momentum: β of the moving average.
+        weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
+        nesterov: look one average ahead.
+        scale: the shape factor s: `"original"` √max(1, out/in), `"rms"` rms·√max(out, in), `"spectral"` √(out/in), `"none"` 1.
+        rms: the root mean square of a step's entries under `scale="rms"`.
+        ns_coefficients: Newton–Schulz triples, one or one a step; `"exact"` computes the polar factor by SVD.
+        ns_steps: the number of Newton–Schulz steps.
+
+    Raises:
+        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import Muon, Optimizer
+        >>> optimizer = Optimizer(Muon(lr=0.1, ns_coefficients="exact"))
+        >>> W = {"weight": np.zeros((2, 2))}
+        >>> state = optimizer.init(W)
+        >>> W, state = optimizer.step(W, {"weight": np.diag([3.0, -5.0])}, state)
+        >>> W["weight"].round(12) + 0.0
+        array([[-0.1,  0. ],
+               [ 0. ,  0.1]])
+    """
+
+    lr: Scalar = hyper(0.02, ge=0)
+    momentum: Scalar = hyper(0.95, ge=0, lt=1)
+    weight_decay: Scalar = hyper(0.0, ge=0)
+    nesterov: bool = flag(True)
+
+    class State(NamedTuple):
+        """`momentum`: M, of W's shape."""
+
+        momentum: Array
+
+    def init(self, W, b):
+        """M = 0."""
+        return self.State(momentum=b.xp.zeros_like(W))
+
+    def update(self, G, S, W, t, b):
+        """The algorithm box above."""
+        M = ema(S.momentum, G, self.momentum, b)
+        N = self.momentum * M + (1 - self.momentum) * G if self.nesterov else M
+        O = polar(N, self.iteration, b)
+        return -self.lr * (self.shape_factor(W) * O + self.weight_decay * W), self.State(momentum=M)

@@ -1,0 +1,186 @@
+"""One parameter of a model: which rule it gets, as which matrix, and one step of it. Hosts are loops over these."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deva_core.adamw import AdamW
+from deva_core.backend import Array, Backend, is_float, working_dtype
+from deva_core.deva import DeVA
+from deva_core.deva_vector import DeVAVector
+from deva_core.layout import Layout, as_layout
+from deva_core.rule import Rule
+from deva_core.tree import named_leaves
+
+State = dict[str, Any]
+"""A parameter's state: a rule's NamedTuple for each of its matrices, by block name (`""` where there is one)."""
+
+DefaultLayout = Callable[[str, tuple[int, ...]], tuple[Any, str]]
+"""A framework's convention: from a parameter's name and shape to a layout (or `"vector"`) and the reason."""
+
+
+class NoMatrixWarning(UserWarning):
+    """An optimizer for matrices was given none: every parameter goes to the vector rule."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter with its rule; `layout` is None where the rule sees the parameter as it is."""
+
+    name: str
+    shape: tuple[int, ...]
+    rule: Rule
+    layout: Layout | None
+    reason: str
+
+    def parts(self, W: Array, b: Backend) -> dict[str, Array]:
+        """What the rule sees: working-precision matrices by block name."""
+        W = b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False)
+        return {"": W} if self.layout is None else self.layout.split(W, b)
+
+    def whole(self, parts: Mapping[str, Array], b: Backend) -> Array:
+        """The parameter that these parts make."""
+        return parts[""] if self.layout is None else self.layout.merge(parts, self.shape, b)
+
+    def init(self, W: Array, rule: Rule, b: Backend) -> State:
+        """The state before the first step; `rule` is this parameter's, with its callables resolved."""
+        return {block: rule.init(part, b) for block, part in self.parts(W, b).items()}
+
+    def update(self, G: Array, state: State, W: Array, t: Any, rule: Rule, b: Backend) -> tuple[Array, State]:
+        """`(delta, state)` of step t, the delta of W's shape in working precision. An empty parameter has no update."""
+        Ws, Gs = self.parts(W, b), self.parts(G, b)
+        if 0 in self.shape:
+            return self.whole(Ws, b), state
+        steps = {block: rule.update(Gs[block], state[block], Ws[block], t, b) for block in Ws}
+        delta = self.whole({block: delta for block, (delta, _) in steps.items()}, b)
+        return delta, {block: new for block, (_, new) in steps.items()}
+
+
+def fields(state: State) -> dict[str, Array]:
+    """A parameter's state as one flat dict: `momentum`, or `q.momentum` where it has blocks."""
+    return {
+        f"{block}.{name}" if block else name: value
+        for block, part in state.items()
+        for name, value in part._asdict().items()
+    }
+
+
+def from_fields(flat: Mapping[str, Array], like: State) -> State:
+    """The inverse of `fields`, in the structure of another state."""
+    return {
+        block: type(part)(**{name: flat[f"{block}.{name}" if block else name] for name in part._fields})
+        for block, part in like.items()
+    }
+
+
+def check_array(name: str, W: Array, xp: Any) -> None:
+    """Raise unless W is a real floating array."""
+    if not is_float(W.dtype, xp):
+        raise TypeError(f"parameter {name!r} has dtype {W.dtype}: only real floating parameters can be optimised")
+
+
+def check_gradient(name: str, G: Array, W: Array, xp: Any) -> None:
+    """Raise unless G can be the gradient of W."""
+    if tuple(G.shape) != tuple(W.shape):
+        raise ValueError(f"the gradient of {name!r} has shape {tuple(G.shape)}, the parameter {tuple(W.shape)}")
+    if not is_float(G.dtype, xp):
+        raise TypeError(f"the gradient of {name!r} has dtype {G.dtype}: only real floating gradients are accepted")
+
+
+def default_vector_rule(rule: Rule) -> Rule:
+    """What parameters that are not matrices get beside this rule."""
+    if not rule.matrix:
+        return rule
+    return DeVAVector() if isinstance(rule, DeVA) else AdamW()
+
+
+def two_axes_are_a_matrix(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
+    """The convention where a framework has none of its own: `out in`; more axes need a layout."""
+    if len(shape) < 2:
+        return "vector", "not a matrix"
+    if len(shape) == 2:
+        return "out in", "two axes"
+    raise ambiguous(name, shape)
+
+
+def stacks_of_out_in(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
+    """The convention of `start`: matrices are (out, in), axes before the last two are batch axes."""
+    return ("... out in", "axes before the last two are a batch") if len(shape) >= 2 else ("vector", "not a matrix")
+
+
+def ambiguous(name: str, shape: tuple[int, ...]) -> ValueError:
+    """The error for a parameter whose axes could mean several things."""
+    suggestions = {3: "'batch out in' for a stack of matrices, 'out in k' for a convolution"}
+    hint = suggestions.get(len(shape), "'out in kh kw' or 'kh kw in out' for a convolution, '... out in' for a stack")
+    return ValueError(
+        f"parameter {name!r} of shape {tuple(shape)} needs a layout: {hint}, or 'vector' for the vector rule; "
+        f"give it as layout={{{name!r}: ...}}"
+    )
+
+
+def layout_lookup(spec: Any, names: Iterable[str]) -> Callable[[str, tuple[int, ...]], Any]:
+    """A layout argument (pattern, mapping by name, tree, or function of name and shape) as a function."""
+    if spec is None:
+        return lambda name, shape: None
+    if isinstance(spec, str | Layout):
+        return lambda name, shape: spec if len(shape) >= 2 else None
+    if callable(spec):
+        return spec
+    table, known = named_leaves(spec), list(names)
+    for name in table:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known[:8])}"
+            raise ValueError(f"layout names a parameter {name!r} that does not exist{hint}")
+    return lambda name, shape: table.get(name)
+
+
+def assign(
+    shapes: Mapping[str, tuple[int, ...]],
+    rule: Rule,
+    vector_rule: Rule | None = None,
+    layout: Any = None,
+    default: DefaultLayout = two_axes_are_a_matrix,
+) -> dict[str, Parameter]:
+    """Give each parameter its rule and layout.
+
+    Args:
+        shapes: each parameter's shape, by name.
+        rule: for matrices. A rule that is not for matrices gets every parameter.
+        vector_rule: for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
+        layout: a pattern, a mapping or tree of patterns, or a function of name and shape.
+        default: the framework's convention, for parameters that `layout` does not name.
+
+    Raises:
+        ValueError: an ambiguous parameter, an unknown name, a layout that does not fit. TypeError: no layout at all.
+    """
+    vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+    lookup = layout_lookup(layout, shapes)
+    return {name: route(name, tuple(shape), rule, vector_rule, lookup, default) for name, shape in shapes.items()}
+
+
+def route(name, shape, rule, vector_rule, lookup, default: DefaultLayout) -> Parameter:
+    """One parameter's rule, layout and the reason."""
+    if not rule.matrix:
+        return Parameter(name, shape, rule, None, "the rule takes any shape")
+    given = lookup(name, shape)
+    chosen, reason = (given, "layout given") if given is not None else default(name, shape)
+    layout = as_layout(chosen)
+    if layout is None:
+        return Parameter(name, shape, vector_rule, None, reason)
+    try:
+        layout.plan(shape)
+    except ValueError as error:
+        raise ValueError(f"parameter {name!r}: {error}") from None
+    return Parameter(name, shape, rule, layout, reason)
+
+
+def explain(parameters: Iterable[Parameter]) -> str:
+    """A table of every parameter: name, shape, layout, rule and why."""
+    rows = [("parameter", "shape", "layout", "rule", "why")]
+    for p in parameters:
+        shape, layout = "×".join(map(str, p.shape)) or "scalar", str(p.layout or "-")
+        rows.append((p.name, shape, layout, type(p.rule).__name__, p.reason))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,218 @@
+"""The rule: a frozen record of hyperparameters with two pure methods, `init` and `update`."""
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self
+
+from deva_core.backend import Array, Backend
+from deva_core.coefficients import JORDAN, schedule
+from deva_core.linalg import Iteration
+
+Scalar = Any
+"""A hyperparameter's value: a number, a 0-d array, or a callable of the number of updates already made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit."""
+
+    default: Any
+    numeric: bool
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    integer: bool = False
+    choices: tuple | None = None
+    check: Callable[[Any], str | None] | None = None
+    """For structural fields without choices: what is wrong with a value, or None."""
+
+    @property
+    def domain(self) -> str:
+        """The bounds in words, as error messages give them."""
+        words = {">=": self.ge, ">": self.gt, "<=": self.le, "<": self.lt}
+        bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in words.items() if bound is not None)
+        return ("an integer " if self.integer else "") + bounds
+
+    def contains(self, value: float) -> bool:
+        """Whether a concrete number lies in the domain. NaN and infinities do not."""
+        return (
+            math.isfinite(value)
+            and (self.ge is None or value >= self.ge)
+            and (self.gt is None or value > self.gt)
+            and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
+            and (not self.integer or value == int(value))
+        )
+
+
+def hyper(default: Any, **bounds: Any) -> Any:
+    """A numeric hyperparameter: a number, a 0-d array or a callable; bounds are `ge`, `gt`, `le`, `lt`, `integer`."""
+    return dataclasses.field(default=default, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
+
+
+def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | None = None) -> Any:
+    """A structural hyperparameter: fixed at construction and hashable, one of `choices` or whatever `check` accepts."""
+    hyper = Hyper(default=default, numeric=False, choices=choices or None, check=check)
+    return dataclasses.field(default=default, metadata={"hyper": hyper})
+
+
+def flag(default: bool) -> Any:
+    """A structural yes or no."""
+    return option(default, True, False)
+
+
+def positive_integer(value: Any) -> str | None:
+    """What keeps `value` from being a positive integer."""
+    good = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    return None if good else "an integer >= 1"
+
+
+def is_triple(value: Any) -> bool:
+    """Whether `value` is `(a, b, c)`."""
+    return isinstance(value, tuple) and len(value) == 3 and all(isinstance(x, Real) and math.isfinite(x) for x in value)
+
+
+def coefficient_table(value: Any) -> str | None:
+    """What keeps `value` from being Newton–Schulz coefficients."""
+    rows = value if isinstance(value, tuple) and value and not is_triple(value) else (value,)
+    good = value == "exact" or all(is_triple(row) for row in rows)
+    return None if good else 'a triple (a, b, c), a sequence of triples (one a step) or "exact"'
+
+
+def hyperparameters(rule: Any) -> Mapping[str, Hyper]:
+    """Every hyperparameter of a rule (or rule class), in order, with its domain.
+
+    Example:
+        >>> from deva_core import Muon, hyperparameters
+        >>> hyperparameters(Muon)["momentum"].domain
+        '>= 0 and < 1'
+    """
+    return {f.name: f.metadata["hyper"] for f in dataclasses.fields(rule) if "hyper" in f.metadata}
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a plain real number (a bool is not)."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_scalar_array(value: Any) -> bool:
+    """Whether `value` is a 0-d array of some library."""
+    return hasattr(value, "dtype") and getattr(value, "shape", None) == ()
+
+
+def plain(value: Any) -> Any:
+    """Numbers of other libraries as Python's own, lists as tuples: hashable, and weakly typed in arithmetic."""
+    if isinstance(value, list | tuple):
+        return tuple(plain(x) for x in value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def concrete(value: Any) -> float | None:
+    """The number in a 0-d array, or None where it cannot be read (a traced value)."""
+    try:
+        return float(value)
+    except Exception:  # each tracing library raises its own error here
+        return None
+
+
+def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
+    """Raise, in one message shape, unless `value` may stand for the hyperparameter `name` of `owner`."""
+    problem, error = None, ValueError
+    if not hyper.numeric:
+        if hyper.choices is not None:
+            good = any(value is c if isinstance(c, bool) else value == c for c in hyper.choices)
+            problem = None if good else "one of " + ", ".join(map(repr, hyper.choices))
+        elif hyper.check is not None:
+            problem = hyper.check(value)
+    elif is_number(value) or is_scalar_array(value):
+        number = value if is_number(value) else concrete(value)
+        problem = None if number is None or hyper.contains(number) else hyper.domain
+    elif not callable(value):
+        problem, error = "a number, a 0-d array or a callable of the update count", TypeError
+    if problem:
+        raise error(f"{owner}.{name} must be {problem}, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """An optimizer's mathematics. Subclass it, declare fields with `hyper` and `option`, write `init` and `update`.
+
+    A *matrix* rule sees arrays `(..., rows, columns)`: every leading axis is a batch of independent matrices.
+    A *vector* rule (`matrix = False`) works on arrays of any shape.
+    """
+
+    matrix: ClassVar[bool] = True
+    State: ClassVar[type]
+
+    def __post_init__(self) -> None:
+        for name, hyper in hyperparameters(self).items():
+            value = plain(getattr(self, name))
+            object.__setattr__(self, name, value)
+            validate(type(self).__name__, name, hyper, value)
+
+    def init(self, W: Array, b: Backend) -> NamedTuple:
+        """The state before the first step. Every field is an array of its own, float32 or wider."""
+        raise NotImplementedError
+
+    def update(self, G: Array, S: Any, W: Array, t: Any, b: Backend) -> tuple[Array, Any]:
+        """One step: from gradient G, state S, parameter W and step count t = 1, 2, … to `(delta, new state)`.
+
+        `W + delta` is the new parameter; learning rate and decay are inside. G, S and W have one dtype, float32
+        or wider. Pure, and never raises; branches on `t` only through `b.cond`. S is donated: it may be reused.
+        """
+        raise NotImplementedError
+
+    def at(self, count: Any, cast: Callable[[Array], Array] = lambda array: array) -> Self:
+        """This rule with every callable hyperparameter called with `count`, the number of updates already made.
+
+        0-d arrays go through `cast`, so that they do not widen or narrow the arithmetic.
+        """
+        values = {}
+        for name, hyper in hyperparameters(self).items():
+            value = getattr(self, name)
+            if not hyper.numeric or is_number(value):
+                continue
+            value = plain(value(count)) if callable(value) else value
+            if is_number(value) or not hasattr(value, "dtype"):
+                validate(type(self).__name__, name, hyper, value)
+            values[name] = value if is_number(value) else cast(value)
+        return self.with_values(**values) if values else self
+
+    def with_values(self, **values: Any) -> Self:
+        """A copy with other hyperparameters, not validated: for values that cannot be read (traced) or were checked."""
+        new = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(new, name, value)
+        return new
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orthogonalized(Rule):
+    """What the rules share that replace a matrix by its polar factor."""
+
+    scale: str = option("original", "original", "rms", "spectral", "none")
+    rms: Scalar = hyper(0.2, gt=0)
+    ns_coefficients: Any = option(JORDAN, check=coefficient_table)
+    ns_steps: int = option(5, check=positive_integer)
+
+    @property
+    def iteration(self) -> Iteration:
+        """How the polar factor is computed: a triple for each step, or `"exact"`."""
+        return "exact" if self.ns_coefficients == "exact" else schedule(self.ns_coefficients, self.ns_steps)
+
+    def shape_factor(self, W: Array) -> Any:
+        """The length of a step for a matrix of this shape: `(..., out, in)`."""
+        rows, columns = W.shape[-2:]
+        return {
+            "original": lambda: max(1.0, rows / columns) ** 0.5,
+            "rms": lambda: self.rms * max(rows, columns) ** 0.5,
+            "spectral": lambda: (rows / columns) ** 0.5,
+            "none": lambda: 1.0,
+        }[self.scale]()
