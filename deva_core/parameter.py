@@ -34,6 +34,23 @@ class Parameter:
     layout: Layout | None
     reason: str
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the parameter's matrices; `""` where there is one."""
+        return ("",) if self.layout is None else self.layout.plan(self.shape).blocks
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The names of the state's fields in flat dicts."""
+        return tuple(field_name(block, name) for block in self.blocks for name in self.rule.State._fields)
+
+    def from_fields(self, flat: Mapping[str, Array]) -> State:
+        """The state that a flat dict holds: the inverse of `fields`."""
+        State = self.rule.State
+        return {
+            block: State(**{name: flat[field_name(block, name)] for name in State._fields}) for block in self.blocks
+        }
+
     def parts(self, W: Array, b: Backend) -> dict[str, Array]:
         """What the rule sees: working-precision matrices by block name."""
         W = b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False)
@@ -59,19 +76,12 @@ class Parameter:
 
 def fields(state: State) -> dict[str, Array]:
     """A parameter's state as one flat dict: `momentum`, or `q.momentum` where it has blocks."""
-    return {
-        f"{block}.{name}" if block else name: value
-        for block, part in state.items()
-        for name, value in part._asdict().items()
-    }
+    return {field_name(block, name): value for block, part in state.items() for name, value in part._asdict().items()}
 
 
-def from_fields(flat: Mapping[str, Array], like: State) -> State:
-    """The inverse of `fields`, in the structure of another state."""
-    return {
-        block: type(part)(**{name: flat[f"{block}.{name}" if block else name] for name in part._fields})
-        for block, part in like.items()
-    }
+def field_name(block: str, name: str) -> str:
+    """A state field's name in flat dicts and checkpoints."""
+    return f"{block}.{name}" if block else name
 
 
 def check_array(name: str, W: Array, xp: Any) -> None:

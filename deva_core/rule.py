@@ -149,7 +149,8 @@ class Rule:
     """
 
     matrix: ClassVar[bool] = True
-    State: ClassVar[type]
+    State: ClassVar[Any]
+    """The NamedTuple of the rule's state; its names end up in checkpoints."""
 
     def __post_init__(self) -> None:
         for name, hyper in hyperparameters(self).items():

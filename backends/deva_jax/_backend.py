@@ -1,0 +1,46 @@
+"""How the rules compute on JAX arrays."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from deva_core import Backend
+
+REPLACEMENTS: dict[str, Any] = {}
+"""Faster functions for core's replaceable ones. Each needs a benchmark that shows its gain; there is none yet."""
+
+
+def matmul(A: jax.Array, B: jax.Array) -> jax.Array:
+    """The product at the arrays' own precision: accelerators would otherwise round float32 factors to fewer bits."""
+    return jnp.matmul(A, B, precision=jax.lax.Precision.HIGHEST)
+
+
+def checked_compute_dtype(value: Any) -> Any:
+    """A compute dtype from a dtype or its name; None stands for `"auto"`."""
+    if value is None or value == "auto":
+        return None
+    try:
+        dtype = jnp.dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f'compute_dtype must be "auto" or a floating dtype such as "bfloat16", got {value!r}')
+    return dtype
+
+
+@lru_cache
+def backend(compute_dtype: Any = None, replacements: bool = True) -> Backend:
+    """The backend for the default device: by default the Newton–Schulz products run in the working dtype on a CPU, and
+    in bfloat16 on an accelerator.
+    """
+    if compute_dtype is None and jax.default_backend() != "cpu":
+        compute_dtype = jnp.dtype(jnp.bfloat16)
+    return Backend(
+        xp=jnp,
+        cond=jax.lax.cond,
+        matmul=matmul,
+        compute_dtype=compute_dtype,
+        replacements=REPLACEMENTS if replacements else {},
+    )

@@ -1,0 +1,184 @@
+"""The host: an optax `GradientTransformation` that runs a rule on matrices and another on the rest."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from deva_core import Rule
+from deva_core.eager import ResolvedRules, warn_without_matrix
+from deva_core.parameter import DefaultLayout, Parameter, ambiguous, assign, check_array, check_gradient
+from deva_core.parameter import explain as table
+from deva_jax._backend import backend, checked_compute_dtype
+
+Params = Any
+"""A pytree of arrays."""
+
+
+class Slot(NamedTuple):
+    """One parameter's state: `step` counts its gradients; `state` holds the rule's, by block."""
+
+    step: jax.Array
+    state: dict[str, Any]
+
+
+class RuleState(NamedTuple):
+    """The transformation's state: `count` updates made (schedules are called with it), and a slot at each leaf."""
+
+    count: jax.Array
+    slots: Any
+
+
+def jax_layout(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
+    """JAX's conventions: kernels are (in, out), as in flax and optax; a leaf named `weight` is (out, in), as in equinox."""
+    if len(shape) < 2:
+        return "vector", "not a matrix"
+    last = name.rpartition(".")[2]
+    patterns = {
+        "weight": {2: "out in", 4: "out in kh kw", 5: "out in kd kh kw"},
+        "kernel": {2: "in out", 4: "kh kw in out", 5: "kd kh kw in out"},
+    }
+    convention = last if last in patterns else "kernel"
+    if len(shape) not in patterns[convention]:
+        raise ambiguous(name, shape)
+    pattern = patterns[convention][len(shape)]
+    return pattern, f"named {last!r}" if last in patterns else f"not named 'weight': {pattern} as in optax"
+
+
+def named(tree: Params) -> tuple[dict[str, Any], Any]:
+    """The leaves by dotted name, `None` among them, and the tree's structure."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is None)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}, structure
+
+
+class Transform:
+    """The two functions of a `GradientTransformation`, over one assignment of rules."""
+
+    def __init__(self, rule: Rule, vector_rule: Rule | None, layout: Any, default: DefaultLayout, b: Any) -> None:
+        self.rule, self.vector_rule, self.layout, self.default, self.b = rule, vector_rule, layout, default, b
+
+    def assignment(self, leaves: dict[str, Any]) -> dict[str, Parameter]:
+        """Which rule each parameter gets."""
+        shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
+        return assign(shapes, self.rule, self.vector_rule, self.layout, self.default)
+
+    def init(self, params: Params) -> RuleState:
+        """The state before the first update."""
+        leaves, structure = named(params)
+        parameters, rules = self.assignment(leaves), ResolvedRules(0, self.b)
+        warn_without_matrix(self.rule, parameters)
+        slots: list[Slot | None] = []
+        for name, W in leaves.items():
+            if W is None:
+                slots.append(None)
+                continue
+            W, p = jnp.asarray(W), parameters[name]
+            check_array(name, W, self.b.xp)
+            slots.append(Slot(jnp.zeros((), jnp.int32), p.init(W, rules[p.rule, W], self.b)))
+        return RuleState(jnp.zeros((), jnp.int32), structure.unflatten(slots))
+
+    def update(self, updates: Params, state: RuleState, params: Params | None = None) -> tuple[Params, RuleState]:
+        """The deltas to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
+        if params is None:
+            raise ValueError(optax.base.NO_PARAMS_MSG if hasattr(optax, "base") else "update needs params")
+        leaves, structure = named(params)
+        gradients, _ = named(updates)
+        stray = next((name for name in gradients if name not in leaves), None)
+        if stray is not None:
+            raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
+        parameters, rules = self.assignment(leaves), ResolvedRules(state.count, self.b)
+        deltas, slots = [], []
+        for (name, W), slot in zip(leaves.items(), structure.flatten_up_to(state.slots), strict=True):
+            G = gradients.get(name)
+            delta, slot = (None, slot) if G is None else self.one(parameters[name], G, slot, jnp.asarray(W), rules)
+            deltas.append(delta)
+            slots.append(slot)
+        return structure.unflatten(deltas), RuleState(state.count + 1, structure.unflatten(slots))
+
+    def one(self, p: Parameter, G: Any, slot: Slot, W: jax.Array, rules: ResolvedRules) -> tuple[jax.Array, Slot]:
+        """One parameter's delta."""
+        check_gradient(p.name, G, W, self.b.xp)
+        t = slot.step + 1
+        delta, state = p.update(jnp.asarray(G), slot.state, W, t, rules[p.rule, W], self.b)
+        return delta, Slot(t, state)
+
+
+def with_vector_lr(rule: Rule, vector_rule: Rule | None, vector_learning_rate: Any) -> Rule | None:
+    """The vector rule with its learning rate: the one given, or following the matrix rule's schedule.
+
+    A number leaves the vector rule's own lr. A schedule, or an array (`optax.inject_hyperparams` makes one of every
+    number), moves both halves: it is multiplied by the vector rule's lr over the matrix rule's default lr.
+    """
+    if vector_rule is None or not rule.matrix:
+        return vector_rule
+    if vector_learning_rate is not None:
+        return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
+    lr = getattr(rule, "lr", 0.0)
+    if isinstance(lr, int | float) or not hasattr(vector_rule, "lr"):
+        return vector_rule
+    own, default = vector_rule.lr, type(rule)().lr
+    if callable(lr):
+        return vector_rule.with_values(lr=lambda count: lr(count) * ((own(count) if callable(own) else own) / default))
+    if callable(own):
+        return vector_rule.with_values(lr=lambda count: lr * (own(count) / default))
+    return vector_rule.with_values(lr=lr * (own / default))
+
+
+def transform(
+    rule: Rule,
+    *,
+    vector_rule: Rule | None = None,
+    vector_learning_rate: Any = None,
+    layout: Any = None,
+    compute_dtype: Any = "auto",
+    default_layout: DefaultLayout = jax_layout,
+    replacements: bool = True,
+) -> optax.GradientTransformation:
+    """Any `deva_core` rule as an optax transformation: the update is the finished delta, learning rate inside.
+
+    Args:
+        rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
+        vector_rule: for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
+        vector_learning_rate: the vector rule's; without it, see `with_vector_lr`.
+        layout: how leaves are matrices: a pattern, a mapping by dotted path or a tree of patterns, or a function of
+            path and shape. Without one, `weight` is (out, in), all other leaves are (in, out); three axes are an error.
+        compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
+            accelerators), a dtype or its name. Never narrows float64.
+        default_layout: the convention for leaves that `layout` does not name.
+        replacements: False switches this backend's fast paths off.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from deva_core import Muon
+        >>> from deva_jax import transform
+        >>> params = {"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}
+        >>> optimizer = transform(Muon(lr=0.1))
+        >>> state = optimizer.init(params)
+        >>> updates, state = optimizer.update(params, state, params)
+        >>> optax.apply_updates(params, updates)["kernel"].shape
+        (3, 4)
+    """
+    from deva_core.parameter import default_vector_rule
+
+    vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+    vector_rule = with_vector_lr(rule, vector_rule, vector_learning_rate)
+    b = backend(checked_compute_dtype(compute_dtype), replacements)
+    functions = Transform(rule, vector_rule, layout, default_layout, b)
+    return optax.GradientTransformation(functions.init, functions.update)
+
+
+def explain(params: Params, rule: Rule, *, vector_rule: Rule | None = None, layout: Any = None) -> str:
+    """A table of every parameter, its layout, its rule and why, as `transform` with the same arguments sees them.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from deva_core import Muon
+        >>> from deva_jax import explain
+        >>> print(explain({"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}, Muon()))
+        parameter  shape  layout  rule   why
+        bias       4      -       AdamW  not a matrix
+        kernel     3×4    in out  Muon   named 'kernel'
+    """
+    leaves, _ = named(params)
+    return table(Transform(rule, vector_rule, layout, jax_layout, backend()).assignment(leaves).values())

@@ -1,0 +1,13 @@
+"""deva_torch: the rules as `torch.optim.Optimizer`s.
+
+`Muon`, `AdaGO`, `DeVA` (with a vector rule for what is no matrix), `DeVAVector`, `AdamW`; `RuleOptimizer` for a rule of
+your own; `start` is the entry point `deva.backends:torch`.
+"""
+
+from deva_torch._optimizer import RuleOptimizer as RuleOptimizer
+from deva_torch._rules import AdaGO as AdaGO
+from deva_torch._rules import AdamW as AdamW
+from deva_torch._rules import DeVA as DeVA
+from deva_torch._rules import DeVAVector as DeVAVector
+from deva_torch._rules import Muon as Muon
+from deva_torch._start import start as start

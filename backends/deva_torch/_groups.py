@@ -1,0 +1,59 @@
+"""A rule's hyperparameters as entries of a torch param group, and back. torch's idiom: `betas` in one tuple."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deva_core import Rule, hyperparameters
+
+SCHEDULE = "<schedule>"
+"""What stands for a callable in a state dict, which holds primitives only."""
+
+
+def to_group(rule: Rule) -> dict[str, Any]:
+    """The group entries of a rule."""
+    values = {name: getattr(rule, name) for name in hyperparameters(rule)}
+    if "beta1" in values and "beta2" in values:
+        values["betas"] = (values.pop("beta1"), values.pop("beta2"))
+    return values
+
+
+def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
+    """The rule that a group describes now, after schedulers and users have written into it.
+
+    Raises:
+        ValueError, TypeError: an entry outside its domain, named as the rule's field.
+    """
+    values = dict(group)
+    if "betas" in values:
+        values["beta1"], values["beta2"] = two(rule_type, values["betas"])
+    entries = {name: values[name] for name in hyperparameters(rule_type)}
+    tensors = {name: value for name, value in entries.items() if hasattr(value, "dtype")}
+    numbers = {name: value for name, value in entries.items() if name not in tensors}
+    # Tensors were validated at construction; reading one here would wait for its device.
+    return rule_type(**numbers).with_values(**tensors)
+
+
+def two(rule_type: type[Rule], betas: Any) -> tuple[Any, Any]:
+    """`betas`, or an error that says what it must be."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ValueError(f"{rule_type.__name__}.betas must be a pair (beta1, beta2), got {betas!r}")
+    return betas[0], betas[1]
+
+
+def without_callables(group: Mapping[str, Any]) -> dict[str, Any]:
+    """A group's entries with a mark in place of each callable."""
+    return {key: mark(value) for key, value in group.items()}
+
+
+def mark(value: Any) -> Any:
+    """`"<schedule>"` for a callable, also inside a tuple of betas."""
+    if isinstance(value, tuple):
+        return tuple(mark(x) for x in value)
+    return SCHEDULE if callable(value) else value
+
+
+def with_callables(saved: Any, live: Any) -> Any:
+    """A saved entry, with the live callable where a mark stands."""
+    if isinstance(saved, tuple | list) and isinstance(live, tuple) and len(saved) == len(live):
+        return tuple(with_callables(s, x) for s, x in zip(saved, live, strict=True))
+    return live if isinstance(saved, str) and saved == SCHEDULE else saved

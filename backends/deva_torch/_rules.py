@@ -1,0 +1,239 @@
+"""The rules with torch's signatures. Their mathematics, and what each hyperparameter means, is in `deva_core`."""
+
+from typing import Any
+
+import deva_core as core
+from deva_core import JORDAN, Rule
+from deva_torch._groups import two
+from deva_torch._optimizer import RuleOptimizer
+
+Value = Any
+"""A number, a 0-d tensor or a callable of the number of steps made."""
+
+
+class Muon(RuleOptimizer):
+    """Muon: momentum, orthogonalised. `deva_core.Muon` describes the hyperparameters, `RuleOptimizer` the rest.
+
+    Example:
+        >>> import torch
+        >>> from deva_torch import Muon
+        >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+        >>> optimizer = Muon(model.parameters(), lr=0.02)
+        >>> model(torch.ones(2, 8)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Value = 0.02,
+        momentum: Value = 0.95,
+        weight_decay: Value = 0.0,
+        nesterov: bool = True,
+        *,
+        scale: str = "original",
+        rms: Value = 0.2,
+        ns_coefficients: Any = JORDAN,
+        ns_steps: int = 5,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        compute_dtype: Any = "auto",
+        maximize: bool = False,
+    ) -> None:
+        rule = core.Muon(
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            scale=scale,
+            rms=rms,
+            ns_coefficients=ns_coefficients,
+            ns_steps=ns_steps,
+        )
+        super().__init__(
+            params, rule, vector_rule=vector_rule, layout=layout, compute_dtype=compute_dtype, maximize=maximize
+        )
+
+
+class AdaGO(RuleOptimizer):
+    """AdaGO: Muon's direction, AdaGrad-Norm's step length. `deva_core.AdaGO` describes the hyperparameters.
+
+    Example:
+        >>> import torch
+        >>> from deva_torch import AdaGO
+        >>> W = torch.nn.Parameter(torch.zeros(2, 2))
+        >>> optimizer = AdaGO([W], lr=0.1, ns_coefficients="exact")
+        >>> W.grad = torch.eye(2)
+        >>> optimizer.step()
+        >>> round(W[0, 0].item(), 4)
+        -0.1
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Value = 0.05,
+        momentum: Value = 0.95,
+        max_norm: Value = 10.0,
+        min_step: Value = 5e-4,
+        initial_accumulator_value: Value = 1e-6,
+        weight_decay: Value = 0.0,
+        nesterov: bool = False,
+        *,
+        scale: str = "none",
+        rms: Value = 0.2,
+        ns_coefficients: Any = JORDAN,
+        ns_steps: int = 5,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        compute_dtype: Any = "auto",
+        maximize: bool = False,
+    ) -> None:
+        rule = core.AdaGO(
+            lr=lr,
+            momentum=momentum,
+            max_norm=max_norm,
+            min_step=min_step,
+            initial_accumulator_value=initial_accumulator_value,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            scale=scale,
+            rms=rms,
+            ns_coefficients=ns_coefficients,
+            ns_steps=ns_steps,
+        )
+        super().__init__(
+            params, rule, vector_rule=vector_rule, layout=layout, compute_dtype=compute_dtype, maximize=maximize
+        )
+
+
+class DeVA(RuleOptimizer):
+    """DeVA: decoupled variance adaptation over the spectral norm. `deva_core.DeVA` describes the hyperparameters.
+
+    Example:
+        >>> import torch
+        >>> from deva_torch import DeVA
+        >>> model = torch.nn.Linear(3, 4)
+        >>> optimizer = DeVA(model.named_parameters(), lr=3e-3, betas=(0.95, 0.95))
+        >>> print(optimizer.explain())
+        parameter  shape  layout  rule        why
+        weight     4×3    out in  DeVA        two axes: (out, in) in torch
+        bias       4      -       DeVAVector  not a matrix
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Value = 3e-3,
+        betas: tuple[Value, Value] = (0.95, 0.95),
+        eps: Value = 1e-8,
+        weight_decay: Value = 0.01,
+        precondition_frequency: Value = 10,
+        nesterov: bool = True,
+        *,
+        statistics: str = "momentum",
+        factored: bool = False,
+        sign_stabilization: bool = False,
+        bias_correction: bool = True,
+        basis: str = "canonical",
+        max_precondition_dim: int = 10000,
+        scale: str = "rms",
+        rms: Value = 0.2,
+        ns_coefficients: Any = JORDAN,
+        ns_steps: int = 5,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        compute_dtype: Any = "auto",
+        maximize: bool = False,
+    ) -> None:
+        beta1, beta2 = two(core.DeVA, betas)
+        rule = core.DeVA(
+            lr=lr,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            weight_decay=weight_decay,
+            precondition_frequency=precondition_frequency,
+            nesterov=nesterov,
+            statistics=statistics,
+            factored=factored,
+            sign_stabilization=sign_stabilization,
+            bias_correction=bias_correction,
+            basis=basis,
+            max_precondition_dim=max_precondition_dim,
+            scale=scale,
+            rms=rms,
+            ns_coefficients=ns_coefficients,
+            ns_steps=ns_steps,
+        )
+        super().__init__(
+            params, rule, vector_rule=vector_rule, layout=layout, compute_dtype=compute_dtype, maximize=maximize
+        )
+
+
+class DeVAVector(RuleOptimizer):
+    """DeVA over the ℓ∞ norm, for every parameter. `deva_core.DeVAVector` describes the hyperparameters.
+
+    Example:
+        >>> import torch
+        >>> from deva_torch import DeVAVector
+        >>> w = torch.nn.Parameter(torch.zeros(2))
+        >>> optimizer = DeVAVector([w], lr=0.5)
+        >>> w.grad = torch.tensor([1e-6, -1e-6])
+        >>> optimizer.step()
+        >>> w.tolist()
+        [-0.5, 0.5]
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Value = 3e-3,
+        betas: tuple[Value, Value] = (0.9, 0.99),
+        eps: Value = 1e-8,
+        weight_decay: Value = 0.0,
+        nesterov: bool = False,
+        *,
+        bias_correction: bool = True,
+        maximize: bool = False,
+    ) -> None:
+        beta1, beta2 = two(core.DeVAVector, betas)
+        rule = core.DeVAVector(
+            lr=lr,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            bias_correction=bias_correction,
+        )
+        super().__init__(params, rule, maximize=maximize)
+
+
+class AdamW(RuleOptimizer):
+    """AdamW, for every parameter. `deva_core.AdamW` describes the hyperparameters.
+
+    Example:
+        >>> import torch
+        >>> from deva_torch import AdamW
+        >>> w = torch.nn.Parameter(torch.zeros(2))
+        >>> optimizer = AdamW([w], lr=0.1)
+        >>> w.grad = torch.tensor([3.0, -5.0])
+        >>> optimizer.step()
+        >>> [round(x, 6) for x in w.tolist()]
+        [-0.1, 0.1]
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Value = 3e-4,
+        betas: tuple[Value, Value] = (0.9, 0.999),
+        eps: Value = 1e-8,
+        weight_decay: Value = 0.01,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        beta1, beta2 = two(core.AdamW, betas)
+        rule = core.AdamW(lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, rule, maximize=maximize)

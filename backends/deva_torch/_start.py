@@ -1,0 +1,108 @@
+"""The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out, torch between."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from deva_core import Rule
+from deva_core.capabilities import Capabilities
+from deva_core.parameter import stacks_of_out_in
+from deva_torch._optimizer import RuleOptimizer
+
+
+class _StackOptimizer(RuleOptimizer):
+    default_layout = staticmethod(stacks_of_out_in)
+
+
+class _PlainStackOptimizer(_StackOptimizer):
+    replacements = False
+
+
+def to_torch(x: np.ndarray) -> torch.Tensor:
+    """A copy as a tensor of the same dtype; bfloat16 arrives as `ml_dtypes.bfloat16`."""
+    x = np.array(x, order="C")
+    return (
+        torch.from_numpy(x.view(np.int16)).view(torch.bfloat16) if x.dtype.name == "bfloat16" else torch.from_numpy(x)
+    )
+
+
+def to_numpy(x: torch.Tensor) -> np.ndarray:
+    """A copy as an array of the same dtype."""
+    x = x.detach().cpu().contiguous()
+    if x.dtype != torch.bfloat16:
+        return x.numpy().copy()
+    import ml_dtypes
+
+    return x.view(torch.int16).numpy().copy().view(ml_dtypes.bfloat16)
+
+
+class Run:
+    """An optimizer with its parameters. Nothing handed in is kept or written, nothing handed out is live."""
+
+    def __init__(self, optimizer: type[RuleOptimizer], params: Mapping[str, np.ndarray], *args: Any, **kw: Any) -> None:
+        self._params = {name: torch.nn.Parameter(to_torch(W)) for name, W in params.items()}
+        self._optimizer = optimizer(list(self._params.items()), *args, **kw)
+        self._optimizer.init_state()
+
+    def step(self, grads: Mapping[str, np.ndarray | None]) -> None:
+        """One step; a missing or None gradient leaves its parameter alone."""
+        stray = next((name for name in grads if name not in self._params), None)
+        if stray is not None:
+            raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
+        for name, p in self._params.items():
+            G = grads.get(name)
+            p.grad = None if G is None else to_torch(G)
+        self._optimizer.step()
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The parameters, copied."""
+        return {name: to_numpy(p) for name, p in self._params.items()}
+
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """For each parameter its `step` and the fields of its rule's state, copied."""
+        slots = {name: self._optimizer.state[p] for name, p in self._params.items()}
+        return {
+            name: {key: to_numpy(x) if isinstance(x, torch.Tensor) else x for key, x in slot.items()}
+            for name, slot in slots.items()
+        }
+
+
+def start(
+    rule: Rule,
+    params: Mapping[str, np.ndarray],
+    *,
+    vector_rule: Rule | None = None,
+    layout: Any = None,
+    compiled: bool | None = None,
+    replacements: bool = True,
+) -> Run:
+    """Begin a run of a rule over named parameters in torch, on the CPU, computed in their dtypes.
+
+    Args:
+        rule: for matrices `(…, out, in)`; axes before the last two are batch axes.
+        params: the initial parameters by name; copied.
+        vector_rule: for the rest.
+        layout: as in `RuleOptimizer`.
+        compiled: the step is not compiled; True is refused.
+        replacements: False switches this backend's fast paths off.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import Muon
+        >>> from deva_torch import start
+        >>> run = start(Muon(), {"W": np.ones((2, 3), dtype=np.float32)})
+        >>> run.step({"W": np.ones((2, 3), dtype=np.float32)})
+        >>> run.params["W"].dtype
+        dtype('float32')
+    """
+    if compiled:
+        raise ValueError("the torch backend does not compile its step: leave compiled out or False")
+    kind = _StackOptimizer if replacements else _PlainStackOptimizer
+    return Run(kind, params, rule, vector_rule=vector_rule, layout=layout)
+
+
+start.capabilities = Capabilities(compiled=False)  # pyright: ignore[reportFunctionMemberAccess]
