@@ -76,7 +76,10 @@ def replaceable(function: Callable) -> Callable:
 
 def is_float(dtype: Any, xp: Any) -> bool:
     """Whether `dtype` is a real floating type, including the low-precision ones that the standard does not name."""
-    return not xp.isdtype(dtype, ("bool", "integral", "complex floating"))
+    try:
+        return not xp.isdtype(dtype, ("bool", "integral", "complex floating"))
+    except TypeError:  # NumPy does not know the dtypes that others register with it, such as bfloat16
+        return "float" in str(dtype)
 
 
 def working_dtype(dtype: Any, xp: Any) -> Any:

@@ -63,10 +63,13 @@ def descending(keys: Array, b: Backend) -> Array:
 
 
 def grid_order(C: Array, Q: Array, b: Backend) -> Array:
-    """The columns of Q from the largest Rayleigh quotient to the smallest; quotients in one cell keep their order."""
+    """The columns of Q from the largest Rayleigh quotient to the smallest; quotients in one cell keep their order.
+
+    Cells are centred on multiples of `CELL`: the quotients of null columns are zero up to rounding of either sign.
+    """
     quotients = rayleigh_quotients(C, Q, b)
     largest = or_one(b.xp.max(quotients, axis=-1, keepdims=True), b)
-    return descending(b.xp.floor(quotients / largest / CELL), b)
+    return descending(b.xp.floor(quotients / largest / CELL + 0.5), b)
 
 
 def take(X: Array, order: Array, axis: int, b: Backend) -> Array:

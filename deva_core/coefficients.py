@@ -9,6 +9,8 @@
 A table shorter than the number of steps repeats its last triple.
 """
 
+from typing import Any
+
 Triple = tuple[float, float, float]
 
 JORDAN: Triple = (3.4445, -4.7750, 2.0315)
@@ -45,7 +47,7 @@ POLAR_EXPRESS: tuple[Triple, ...] = (
 )
 
 
-def schedule(coefficients: "Triple | tuple[Triple, ...]", steps: int) -> tuple[Triple, ...]:
+def schedule(coefficients: Any, steps: int) -> tuple[Triple, ...]:
     """One triple for each of `steps` steps: a single triple, or a table whose last row repeats.
 
     Example:

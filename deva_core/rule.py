@@ -68,7 +68,7 @@ def flag(default: bool) -> Any:
 
 def positive_integer(value: Any) -> str | None:
     """What keeps `value` from being a positive integer."""
-    good = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     return None if good else "an integer >= 1"
 
 

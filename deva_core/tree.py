@@ -48,7 +48,8 @@ def with_leaves(tree: Any, leaves: Mapping[str, Any], prefix: str = "") -> Any:
     if children(tree) is None:
         return tree if tree is None else leaves.get(prefix, tree)
     name = (prefix + "." if prefix else "") + "{}"
+    rebuild: Any = type(tree)
     if isinstance(tree, Mapping):
-        return type(tree)({key: with_leaves(child, leaves, name.format(key)) for key, child in tree.items()})
+        return rebuild({key: with_leaves(child, leaves, name.format(key)) for key, child in tree.items()})
     new = [with_leaves(child, leaves, name.format(k)) for k, child in enumerate(tree)]
-    return type(tree)(*new) if hasattr(tree, "_fields") else type(tree)(new)
+    return rebuild(*new) if hasattr(tree, "_fields") else rebuild(new)

@@ -224,7 +224,8 @@ def adamw(
         >>> from deva_jax import adamw
         >>> w = jnp.zeros(2)
         >>> optimizer = adamw(0.1)
-        >>> optimizer.update(jnp.array([3.0, -5.0]), optimizer.init(w), w)[0].round(6).tolist() == [-0.1, 0.1]
-        False
+        >>> updates, _ = optimizer.update(jnp.array([3.0, -5.0]), optimizer.init(w), w)
+        >>> [round(u, 6) for u in updates.tolist()]
+        [-0.1, 0.1]
     """
     return transform(core.AdamW(lr=learning_rate, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay))

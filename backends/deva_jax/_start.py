@@ -32,8 +32,8 @@ class Run:
 
         self._step = jax.jit(step) if compiled else step
         with self._precision():
-            self._params = {name: jnp.array(W) for name, W in params.items()}
-            self._state = optimizer.init(self._params)
+            self._params: Any = {name: jnp.array(W) for name, W in params.items()}
+            self._state: Any = optimizer.init(self._params)
 
     def _precision(self) -> AbstractContextManager:
         """JAX computes in float64 only where it is allowed to."""
@@ -62,10 +62,11 @@ class Run:
         }
 
 
-def apply_updates(params: dict[str, jax.Array], updates: dict[str, jax.Array | None]) -> dict[str, jax.Array]:
+def apply_updates(params: Any, updates: Any) -> Any:
     """`optax.apply_updates`, with parameters that have no update left alone."""
-    moved = {name: W for name, W in params.items() if updates[name] is not None}
-    return {**params, **optax.apply_updates(moved, {name: updates[name] for name in moved})}
+    old = {name: W for name, W in params.items() if updates[name] is not None}
+    new: Any = optax.apply_updates(old, {name: updates[name] for name in old})
+    return {**params, **new}
 
 
 def start(

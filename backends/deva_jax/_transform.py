@@ -6,9 +6,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from deva_core import Rule
+from deva_core import Rule, hyperparameters
 from deva_core.eager import ResolvedRules, warn_without_matrix
-from deva_core.parameter import DefaultLayout, Parameter, ambiguous, assign, check_array, check_gradient
+from deva_core.parameter import (
+    DefaultLayout,
+    Parameter,
+    ambiguous,
+    assign,
+    check_array,
+    check_gradient,
+    default_vector_rule,
+)
 from deva_core.parameter import explain as table
 from deva_jax._backend import backend, checked_compute_dtype
 
@@ -78,10 +86,10 @@ class Transform:
             slots.append(Slot(jnp.zeros((), jnp.int32), p.init(W, rules[p.rule, W], self.b)))
         return RuleState(jnp.zeros((), jnp.int32), structure.unflatten(slots))
 
-    def update(self, updates: Params, state: RuleState, params: Params | None = None) -> tuple[Params, RuleState]:
+    def update(self, updates: Params, state: Any, params: Params | None = None) -> tuple[Params, Any]:
         """The deltas to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
         if params is None:
-            raise ValueError(optax.base.NO_PARAMS_MSG if hasattr(optax, "base") else "update needs params")
+            raise ValueError("the update depends on the parameters: call update(grads, state, params)")
         leaves, structure = named(params)
         gradients, _ = named(updates)
         stray = next((name for name in gradients if name not in leaves), None)
@@ -104,20 +112,20 @@ class Transform:
         return delta, Slot(t, state)
 
 
-def with_vector_lr(rule: Rule, vector_rule: Rule | None, vector_learning_rate: Any) -> Rule | None:
+def with_vector_lr(rule: Any, vector_rule: Any, vector_learning_rate: Any) -> Any:
     """The vector rule with its learning rate: the one given, or following the matrix rule's schedule.
 
     A number leaves the vector rule's own lr. A schedule, or an array (`optax.inject_hyperparams` makes one of every
     number), moves both halves: it is multiplied by the vector rule's lr over the matrix rule's default lr.
     """
-    if vector_rule is None or not rule.matrix:
+    if not rule.matrix:
         return vector_rule
     if vector_learning_rate is not None:
         return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
     lr = getattr(rule, "lr", 0.0)
     if isinstance(lr, int | float) or not hasattr(vector_rule, "lr"):
         return vector_rule
-    own, default = vector_rule.lr, type(rule)().lr
+    own, default = vector_rule.lr, hyperparameters(rule)["lr"].default
     if callable(lr):
         return vector_rule.with_values(lr=lambda count: lr(count) * ((own(count) if callable(own) else own) / default))
     if callable(own):
@@ -159,8 +167,6 @@ def transform(
         >>> optax.apply_updates(params, updates)["kernel"].shape
         (3, 4)
     """
-    from deva_core.parameter import default_vector_rule
-
     vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
     vector_rule = with_vector_lr(rule, vector_rule, vector_learning_rate)
     b = backend(checked_compute_dtype(compute_dtype), replacements)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from deva_core import Rule
+from deva_core import Rule, hyperparameters
 from deva_core.eager import ResolvedRules, warn_without_matrix
 from deva_core.parameter import (
     DefaultLayout,
@@ -79,7 +79,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         compute_dtype: Any = "auto",
         maximize: bool = False,
     ) -> None:
-        self._parameters: dict[torch.Tensor, Parameter] | None = None  # None: under construction
+        self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
         self._rule = rule
         self._vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
         self._layout = layout
@@ -95,7 +95,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         try:
             from_group(type(self._rule), group)
             group.setdefault("constructed_lr", self._reference_lr(group))
-            if self._parameters is not None:
+            if self._parameters:
                 self._assign()
         except (ValueError, TypeError):
             self.param_groups.pop()
@@ -104,7 +104,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _reference_lr(self, group: Mapping[str, Any]) -> float:
         """The lr at which the vector rule's own lr holds; a schedule's is the rule's default."""
         lr = group.get("lr", 1.0)
-        return float(type(self._rule)().lr if callable(lr) else lr)
+        return float(hyperparameters(self._rule)["lr"].default if callable(lr) else lr)
 
     def _named(self) -> Iterable[tuple[str, torch.Tensor]]:
         for k, group in enumerate(self.param_groups):
@@ -157,10 +157,11 @@ class RuleOptimizer(torch.optim.Optimizer):
             rules = cache.setdefault(p.device, ResolvedRules(group["count"], self._backend(p)))
             if parameter.rule is self._rule:
                 return rules[rule, p]
-            vector = rules[parameter.rule, p]
+            vector: Any = rules[parameter.rule, p]
+            matrix: Any = rules[rule, p]
             if "lr" not in group or not group["constructed_lr"]:
                 return vector
-            return vector.with_values(lr=vector.lr * (rules[rule, p].lr / group["constructed_lr"]))
+            return vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
 
         return resolved
 

@@ -1,0 +1,48 @@
+# Needs Python >= 3.11, git and make. `make help` lists the commands.
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := numpy torch jax conformance
+GROUPS := test
+
+.PHONY: help setup demo test lint docs bench clean
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / - /'
+
+setup: .venv/.done ## .venv with every extra that this machine can run
+
+.venv/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "deva-optim needs Python >= 3.11: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
+	@# Plain pip, pinned: an extra that has no build for this machine is left out, and said so.
+	@for extra in $(EXTRAS); do \
+	  echo "installing deva-optim[$$extra] …"; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[$$extra]" \
+	    || echo "deva-optim[$$extra] cannot be installed here: its tests will be skipped"; \
+	done
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt $(GROUPS:%=--group %)
+	@touch $@
+
+demo: setup ## one optimizer, one model, three frameworks: out/demo.html
+	$(BIN)/python examples/digits.py
+
+test: setup ## all tests, from the tree and from the built wheel
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: setup ## format, lint, types, import contracts
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+docs: setup ## the site, in site/
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs
+	$(BIN)/mkdocs build --strict
+
+bench: setup ## every published figure, reprinted
+	$(BIN)/python benchmarks/trace_quadratic.py
+	$(BIN)/python benchmarks/well_posed.py
+
+clean: ## remove what these commands made
+	rm -rf .venv site dist out .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,20 @@
+"""Shared fixtures: the backends that are installed."""
+
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+
+import pytest
+
+INSTALLED = {e.name: e for e in entry_points(group="deva.backends") if e.name == "numpy" or find_spec(e.name)}
+
+
+@pytest.fixture(scope="session")
+def starts():
+    """`start` of every backend whose framework is installed, by name."""
+    return {name: entry.load() for name, entry in INSTALLED.items()}
+
+
+@pytest.fixture(params=sorted(INSTALLED))
+def start(request):
+    """`start` of each backend in turn."""
+    return INSTALLED[request.param].load()

@@ -1,0 +1,108 @@
+"""The oracle against published numbers and against what is known in closed form."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deva_conformance import oracle
+from deva_conformance.oracle.bases import canonical_first, canonical_orders
+from deva_conformance.oracle.svd import jacobi
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "small.json").read_text(encoding="utf-8"))
+JORDAN = (3.4445, -4.7750, 2.0315)
+K = np.arange(1, 13, dtype=float)
+
+MUON = dict(
+    lr=0.02,
+    momentum=0.95,
+    weight_decay=0.1,
+    nesterov=True,
+    scale="original",
+    rms=0.2,
+    ns_coefficients=JORDAN,
+    ns_steps=5,
+)
+ADAGO = MUON | dict(
+    lr=0.05, max_norm=3.0, min_step=5e-4, initial_accumulator_value=1e-6, weight_decay=0.0, nesterov=False, scale="none"
+)
+DEVA = MUON | dict(
+    beta1=0.9,
+    beta2=0.9,
+    eps=1e-8,
+    precondition_frequency=10,
+    statistics="momentum",
+    factored=False,
+    sign_stabilization=False,
+    bias_correction=True,
+    basis="canonical",
+    max_precondition_dim=10000,
+    ns_coefficients="exact",
+)
+
+
+def walked(rule: str, hyper: dict, state: dict) -> tuple[np.ndarray, list[dict]]:
+    """The golden problem's parameter after three updates, and the states."""
+    W, states = (0.1 * np.sin(K)).reshape(4, 3), []
+    for t in (1, 2, 3):
+        G = (t * np.sin(K**2 * (0.3 + 0.1 * t))).reshape(4, 3)
+        new = oracle.step(rule, oracle.Step(hyper, state, W, G, t))
+        W, state = new.pop("W"), new
+        states.append(state)
+    return W, states
+
+
+@pytest.mark.parametrize(
+    ("golden", "rule", "hyper"),
+    [
+        ("muon-keller", "Muon", MUON),
+        ("muon-match-rms-adamw", "Muon", MUON | dict(scale="rms")),
+        ("adago-paper-ns5", "AdaGO", ADAGO),
+        ("adago-paper-svd", "AdaGO", ADAGO | dict(ns_coefficients="exact")),
+    ],
+)
+def test_the_oracle_meets_published_numbers(golden, rule, hyper):
+    """Within 1e-6: the published Newton–Schulz adds 1e-7 to the norm, ours nothing."""
+    state = {"momentum": np.zeros((4, 3)), "accumulator": np.asarray(1e-6)}
+    W, _ = walked(rule, hyper, state if rule == "AdaGO" else {"momentum": state["momentum"]})
+    assert np.abs(W - GOLDEN[golden]).max() < 1e-6
+
+
+def test_adago_accumulates_clipped_norms():
+    """The scalar trace of the specification, to its printed digits."""
+    _, states = walked("AdaGO", ADAGO, {"momentum": np.zeros((4, 3)), "accumulator": np.asarray(1e-6)})
+    assert np.allclose([s["accumulator"] for s in states], [row[1] for row in GOLDEN["adago-trace"]], rtol=1e-9)
+
+
+def test_jacobi_finds_lapacks_singular_values():
+    """Two algorithms, one decomposition, also of a matrix without full rank."""
+    X = np.sin(np.arange(12.0) ** 2).reshape(4, 3)
+    for Y in (X, X @ np.diag([1.0, 1e-9, 0.0]), np.zeros((4, 3))):
+        U, s, Vt = jacobi(Y)
+        assert np.allclose(s.astype(float), np.linalg.svd(Y)[1], atol=1e-15)
+        assert np.abs((U * s) @ Vt - Y).max() < 1e-15
+
+
+def test_a_first_deva_step_of_a_diagonal_gradient_is_a_signed_identity():
+    """With one gradient V is r cᵀ up to its bias, so Γ is 1 and the step is the polar factor."""
+    n, G = 3, np.diag([4.0, -2.0, 1.0])
+    zero = np.zeros((n, n))
+    state = dict.fromkeys(("momentum", "second_moment", "row_covariance", "column_covariance"), zero)
+    state |= {"row_basis": np.eye(n), "column_basis": np.eye(n)}
+    hyper = DEVA | dict(scale="none", lr=1.0, weight_decay=0.0)
+    empty = np.zeros((0, 1))
+    state |= {"row_second_moment": empty, "column_second_moment": empty.T}
+    after = {"row_basis": np.eye(n), "column_basis": np.eye(n)}
+    new = oracle.step("DeVA", oracle.Step(hyper, state, zero, G, 1, after))
+    assert np.allclose(new["W"], -np.diag([1.0, -1.0, 1.0]), atol=1e-7)
+    assert np.allclose(new["row_basis"], np.eye(n))
+
+
+def test_a_quotient_on_an_edge_leaves_both_orders_open():
+    """The order of two columns is not decided by rounding, so the oracle knows both."""
+    cell = 1.234567e-4
+    C = np.diag([10.5 * cell, 10.5 * cell + 1e-12, 1.0])
+    assert len(canonical_orders(C, np.eye(3), slack=1e-9)) > 1
+    assert canonical_orders(np.diag([1.0, 3.0, 2.0]), np.eye(3), slack=1e-9) == [(1, 2, 0)]
+    assert not canonical_first(np.diag([1.0, 3.0, 2.0]), 1e-9)[1]

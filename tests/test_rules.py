@@ -1,0 +1,75 @@
+"""Hyperparameters are validated at construction, in one message shape."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deva_core import QUINTIC_5, RULES, AdaGO, DeVA, Muon, hyperparameters
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_bound_of_every_numeric_field_is_enforced(rule):
+    for name, hyper in hyperparameters(rule).items():
+        if not hyper.numeric:
+            continue
+        bad = [float("nan"), float("inf")]
+        bad += [hyper.ge - 1] if hyper.ge is not None else [hyper.gt]
+        bad += [hyper.lt] if hyper.lt is not None else []
+        for value in bad:
+            with pytest.raises(ValueError, match=f"^{rule.__name__}.{name} must be .*, got "):
+                rule(**{name: value})
+        for value in ["0.1", None, True, [0.1], np.ones(2)]:
+            with pytest.raises(TypeError, match=f"^{rule.__name__}.{name} must be a number"):
+                rule(**{name: value})
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_structural_field_is_enforced_and_hashable(rule):
+    for name, hyper in hyperparameters(rule).items():
+        if not hyper.numeric:
+            with pytest.raises(ValueError, match=f"^{rule.__name__}.{name} must be "):
+                rule(**{name: "nonsense"})
+    assert isinstance(hash(rule()), int)
+
+
+def test_the_message_says_what_it_must_be():
+    with pytest.raises(ValueError) as error:
+        Muon(momentum=1.0)
+    assert str(error.value) == "Muon.momentum must be >= 0 and < 1, got 1.0"
+
+
+def test_rules_are_frozen_and_keyword_only():
+    with pytest.raises(TypeError):
+        Muon(0.1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Muon().lr = 1.0
+
+
+def test_numbers_of_other_libraries_become_plain():
+    rule = Muon(lr=np.float32(0.5), ns_steps=np.int64(3), ns_coefficients=[list(t) for t in QUINTIC_5])
+    assert type(rule.lr) is float and type(rule.ns_steps) is int
+    assert rule.iteration == QUINTIC_5[:3]
+
+
+def test_a_schedule_that_leaves_the_domain_is_refused_where_it_can_be_seen():
+    with pytest.raises(ValueError, match=r"Muon\.momentum must be"):
+        Muon(momentum=lambda count: 0.5 + count).at(1)
+
+
+def test_fields_documented():
+    """Every field has its line in the class's docstring."""
+    for rule in RULES:
+        for name in hyperparameters(rule):
+            assert name in rule.__doc__, f"{rule.__name__}.{name}"
+
+
+@pytest.mark.parametrize("rule", [Muon, AdaGO, DeVA])
+def test_a_schedule_is_called_with_the_updates_made_so_far_once_a_step(rule, start):
+    calls = []
+    run = start(rule(lr=lambda count: calls.append(count) or 0.1), {"a": np.zeros((2, 3)), "b": np.zeros((3, 2))})
+    calls.clear()
+    for _ in range(3):
+        run.step({"a": np.ones((2, 3)), "b": np.ones((3, 2))})
+    traced = any(not isinstance(count, int) for count in calls)
+    assert len(calls) == 1 if traced else calls == [0, 1, 2]
