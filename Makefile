@@ -41,8 +41,8 @@ docs: setup ## the site, in site/
 	$(BIN)/mkdocs build --strict
 
 bench: setup ## every published figure, reprinted
-	$(BIN)/python benchmarks/trace_quadratic.py
-	$(BIN)/python benchmarks/well_posed.py
+	$(BIN)/python -m benchmarks.trace_quadratic
+	$(BIN)/python -m benchmarks.well_posed
 
 clean: ## remove what these commands made
 	rm -rf .venv site dist out .pytest_cache .ruff_cache .import_linter_cache

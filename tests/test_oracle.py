@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import array_api_compat.numpy as numpy_namespace
 import numpy as np
 import pytest
 
 from deva_conformance import oracle
+from deva_conformance.noisy import Noisy
 from deva_conformance.oracle.bases import canonical_first, canonical_orders
 from deva_conformance.oracle.svd import jacobi
+from deva_conformance.strategies import row, row_count, table
+from deva_core import RULES, Backend, Rule
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "small.json").read_text(encoding="utf-8"))
 JORDAN = (3.4445, -4.7750, 2.0315)
@@ -106,3 +111,28 @@ def test_a_quotient_on_an_edge_leaves_both_orders_open():
     assert len(canonical_orders(C, np.eye(3), slack=1e-9)) > 1
     assert canonical_orders(np.diag([1.0, 3.0, 2.0]), np.eye(3), slack=1e-9) == [(1, 2, 0)]
     assert not canonical_first(np.diag([1.0, 3.0, 2.0]), 1e-9)[1]
+
+
+def state_of(rule: Rule, W: np.ndarray, G: np.ndarray, xp: Any) -> dict[str, np.ndarray]:
+    """The parameter and state of two steps in a namespace."""
+    b, W, G = Backend(xp=xp), xp.asarray(W), xp.asarray(G)
+    S = rule.init(W, b)
+    for t in (1, 2):
+        delta, S = rule.update(G if t == 1 else 0 * G, S, W, t, b)
+        W = W + delta
+    return {"W": np.asarray(W), **{name: np.asarray(x) for name, x in S._asdict().items()}}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[r.__name__ for r in RULES])
+def test_the_noisy_namespace_without_noise_is_numpy(rule):
+    """What measures rounding must compute the right thing: every covering row, for a matrix or a vector."""
+    g = np.random.Generator(np.random.Philox(key=1))
+    W, G = g.standard_normal((2, 3, 4)), g.standard_normal((2, 3, 4))
+    values = table(rule)
+    for k in range(row_count(values)):
+        made = row(rule, values, k)
+        plain, exact = state_of(made, W, G, numpy_namespace), state_of(made, W, G, Noisy(0.0, 0, 2.0**-52))
+        noisy = state_of(made, W, G, Noisy(2.0**-24, 0))
+        for name, x in plain.items():
+            assert np.allclose(exact[name], x, rtol=1e-13, atol=1e-13), name
+        assert not made.lr or 0 < np.abs(noisy["W"] - plain["W"]).max() < 1e-2

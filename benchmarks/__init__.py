@@ -1,0 +1,1 @@
+"""Speed, accuracy and training runs; every published figure comes from here."""
