@@ -13,7 +13,7 @@ grid keeps ties in their order. A basis is an array `(..., n, n)` of columns; on
 
 from deva_core.backend import Array, Backend
 from deva_core.elementwise import or_one
-from deva_core.linalg import positive_qr, transpose
+from deva_core.linalg import nan_unless, only_finite, positive_qr, transpose
 
 SHIFT = 1e-3
 """δ: of the mean eigenvalue. Below it, a direction counts as null and follows the previous basis."""
@@ -104,8 +104,9 @@ def canonical_first(C: Array, b: Backend) -> Array:
 
 def published_first(C: Array, b: Backend) -> Array:
     """The eigenvectors, largest eigenvalue first."""
+    C, finite = only_finite(C, b)
     values, vectors = b.xp.linalg.eigh(C)
-    return take(vectors, descending(values, b), -1, b)
+    return nan_unless(finite, take(vectors, descending(values, b), -1, b), b)
 
 
 def published_refresh(C: Array, Q: Array, b: Backend) -> tuple[Array, Array]:

@@ -53,12 +53,24 @@ def newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array:
     return X
 
 
+def only_finite(X: Array, b: Backend) -> tuple[Array, Array]:
+    """X with zeros in place of matrices that are not finite, and which are `(..., 1, 1)`: LAPACK raises on NaN."""
+    finite = b.xp.all(b.xp.isfinite(X), axis=(-2, -1), keepdims=True)
+    return b.xp.where(finite, X, b.xp.zeros_like(X)), finite
+
+
+def nan_unless(finite: Array, X: Array, b: Backend) -> Array:
+    """X where its input was finite, NaN elsewhere."""
+    return b.xp.where(finite, X, b.xp.full_like(X, float("nan")))
+
+
 def exact_polar(X: Array, b: Backend) -> Array:
     """`U Vᵀ` of the reduced SVD. Null directions, which the SVD leaves open, are mapped to zero."""
+    X, finite = only_finite(X, b)
     U, s, Vh = b.xp.linalg.svd(X, full_matrices=False)
     noise = max(X.shape[-2:]) * float(b.xp.finfo(X.dtype).eps)
     kept = s > noise * b.xp.max(s, axis=-1, keepdims=True)
-    return b.matmul(U * b.xp.astype(kept, X.dtype)[..., None, :], Vh)
+    return nan_unless(finite, b.matmul(U * b.xp.astype(kept, X.dtype)[..., None, :], Vh), b)
 
 
 @replaceable

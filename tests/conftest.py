@@ -5,6 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 
+if find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # small matrices on busy cores: two threads wait for each other, a hundred times longer
+
 INSTALLED = {e.name: e for e in entry_points(group="deva.backends") if e.name == "numpy" or find_spec(e.name)}
 
 
