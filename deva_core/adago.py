@@ -10,12 +10,12 @@ Zhang, Liu, Schaeffer (2025), arXiv 2509.02981, Algorithm 1
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
 from deva_core.elementwise import ema
 from deva_core.linalg import frobenius, polar
-from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option
+from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option, policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class AdaGO(Orthogonalized):
         nesterov: orthogonalise one average ahead (not in the paper).
         scale: the shape factor s, as in `Muon`; multiplies the whole step, floor included.
         rms, ns_coefficients, ns_steps: as in `Muon`.
+        accumulator_root, floor, clipped, ns_normalization, ns_eps: policies of `AdaGO.dialect` (docs/dialects.md).
 
     Raises:
         ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
@@ -57,6 +58,17 @@ class AdaGO(Orthogonalized):
     nesterov: bool = flag(False)
     scale: str = option("none", "original", "rms", "spectral", "none")
 
+    accumulator_root: bool = policy(True, True, False)
+    floor: str = policy("scaled", "scaled", "unscaled")
+    clipped: str = policy("gradient", "gradient", "lookahead")
+
+    DIALECTS: ClassVar = {
+        "paper": dict(ns_coefficients="exact"),
+        "pytorch-optimizer": dict(
+            scale="original", accumulator_root=False, floor="unscaled", clipped="lookahead", ns_normalization="clamp"
+        ),
+    }
+
     class State(NamedTuple):
         """`momentum`: M, of W's shape. `accumulator`: v², one number a matrix."""
 
@@ -75,7 +87,16 @@ class AdaGO(Orthogonalized):
         N = self.momentum * M + (1 - self.momentum) * G if self.nesterov else M
         c = xp.clip(frobenius(G, b), None, self.max_norm)
         v2 = S.accumulator[..., None, None] + c * c
-        O = polar(N, self.iteration, b)
-        α = xp.clip(self.lr * c / xp.sqrt(v2), self.min_step, None)
-        delta = -self.shape_factor(W) * α * O - self.lr * self.weight_decay * W
+        O = polar(N, self.orthogonalization, b)
+        if self.clipped == "lookahead" and self.nesterov:
+            c = xp.clip(frobenius(N, b), None, self.max_norm)
+        α = self.step_length(c, v2, W, b)
+        delta = -α * O - self.lr * self.weight_decay * W
         return delta, self.State(momentum=M, accumulator=xp.reshape(v2, v2.shape[:-2]))
+
+    def step_length(self, c, v2, W, b):
+        """s max(ε, η c / v); dialects leave the shape factor off the floor, or the root off v²."""
+        s, v = self.shape_factor(W), b.xp.sqrt(v2) if self.accumulator_root else v2
+        if self.floor == "scaled":
+            return s * b.xp.clip(self.lr * c / v, self.min_step, None)
+        return b.xp.clip(self.lr * s * c / v, self.min_step, None)

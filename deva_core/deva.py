@@ -13,51 +13,26 @@ Song, Bai, Zhang, Bullins, Gleich (2026), arXiv 2602.06880, Algorithms 2, 3 and 
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 from deva_core.backend import Array, Backend
-from deva_core.basis import (
-    axes,
-    canonical_first,
-    canonical_sweep,
-    is_identity,
-    outer_covariance,
-    published_first,
-    published_refresh,
-    rotate,
-    rotate_back,
-    take,
-)
+from deva_core.basis import rotate, rotate_back
+from deva_core.deva_state import DeVAState, first_bases, initial, rescaled, turned, with_covariances
 from deva_core.elementwise import ema, gap, or_one, root
-from deva_core.linalg import max_abs, mean, norm, polar, transpose
-from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option, positive_integer
+from deva_core.linalg import max_abs, mean, norm, polar
+from deva_core.rule import Orthogonalized, Scalar, flag, fraction, hyper, option, policy, positive_integer
 
-DEAD_ZONE = 1e-4
-"""Sign stabilisation takes entries up to this fraction of the largest for zero: null directions hold only noise."""
-
-
-SQUARES = ("second_moment", "row_second_moment", "column_second_moment", "row_covariance", "column_covariance")
-"""The state's fields that are in units of `scale`²."""
-
-
-class DeVAState(NamedTuple):
-    """The state of `DeVA`, for W of shape `(..., m, n)`.
-
-    `momentum`: M, in the current basis. `second_moment`: V (empty when factored); `row_second_moment` and
-    `column_second_moment`: the moments of r and c (empty unless factored). `row_covariance`, `column_covariance`:
-    L and R; `row_basis`, `column_basis`: Q_L and Q_R (all four empty on a side that keeps the coordinate axes).
-    Second moments and covariances are in units of `scale`², one number a matrix.
-    """
-
-    momentum: Array
-    second_moment: Array
-    row_second_moment: Array
-    column_second_moment: Array
-    row_covariance: Array
-    column_covariance: Array
-    row_basis: Array
-    column_basis: Array
-    scale: Array
+AUTHORS = dict(
+    basis="eigh",
+    bias_correction="published",
+    eps_mode="absolute",
+    timing="lagged",
+    decay="after",
+    dead_zone=0.0,
+    ns_normalization="schatten",
+    ns_eps=1e-20,
+)
+"""What the authors' four classes share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +54,8 @@ class DeVA(Orthogonalized):
         basis: `"canonical"`, determined by its input (docs/decisions/0001), or `"eigh"`, as published.
         max_precondition_dim: a longer side keeps the coordinate axes.
         scale, rms, ns_coefficients, ns_steps: as in `Muon`.
+        eps_mode, numerator, timing, decay, dead_zone, ns_normalization, ns_eps: policies of `DeVA.dialect`
+            (docs/dialects.md), as is `bias_correction="published"`.
 
     Raises:
         ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
@@ -104,114 +81,118 @@ class DeVA(Orthogonalized):
     statistics: str = option("momentum", "momentum", "gradient")
     factored: bool = flag(False)
     sign_stabilization: bool = flag(False)
-    bias_correction: bool = flag(True)
+    bias_correction: bool | str = option(True, True, False, "published")
     basis: str = option("canonical", "canonical", "eigh")
     max_precondition_dim: int = option(10000, check=positive_integer)
     scale: str = option("rms", "original", "rms", "spectral", "none")
 
+    eps_mode: str = policy("relative", "relative", "absolute", "numerator")
+    numerator: str = policy("statistics", "statistics", "momentum")
+    timing: str = policy("current", "current", "lagged")
+    decay: str = policy("decoupled", "decoupled", "after")
+    dead_zone: float = option(1e-4, check=fraction, policy=True)
+
+    DIALECTS: ClassVar = {
+        "paper": dict(basis="eigh", nesterov=False, bias_correction=False, eps_mode="numerator", dead_zone=0.0),
+        "authors": AUTHORS,
+        "authors-sign": dict(AUTHORS, sign_stabilization=True),
+        "authors-instant": dict(AUTHORS, statistics="gradient"),
+        "authors-factored": dict(
+            AUTHORS, sign_stabilization=True, statistics="gradient", factored=True, numerator="momentum"
+        ),
+    }
+
     State = DeVAState
 
-    def init(self, W: Array, b: Backend) -> DeVAState:
+    def init(self, W, b):
         """Moments zero, bases the coordinate axes."""
-        *batch, m, n = W.shape
-        rows, columns = (k if k <= self.max_precondition_dim else 0 for k in (m, n))
-        L, R = b.zeros((*batch, rows, rows), W), b.zeros((*batch, columns, columns), W)
-        return DeVAState(
-            momentum=b.xp.zeros_like(W),
-            second_moment=b.zeros((*batch, 0, 0) if self.factored else (*batch, m, n), W),
-            row_second_moment=b.zeros((*batch, m if self.factored else 0, 1), W),
-            column_second_moment=b.zeros((*batch, 1, n if self.factored else 0), W),
-            row_covariance=L,
-            column_covariance=R,
-            row_basis=axes(L, b),
-            column_basis=axes(R, b),
-            scale=b.zeros((*batch, 1, 1), W),
-        )
+        return initial(W, self.factored, self.max_precondition_dim, b)
 
     def update(self, G, S, W, t, b):
-        """The algorithm box above, in units of a running scale."""
-        S, unit = self.rescaled(S, G, b)
-        S = self.refreshed(self.with_covariances(S, G / unit, b), t, b)
+        """The algorithm box above, in units of a running scale; or as SOAP times it."""
+        if self.timing == "lagged":
+            return self.lagged(G, S, W, t, b)
+        S, unit = self.in_units(S, G, b)
+        S = self.refreshed(with_covariances(S, G / unit, self.beta2, b), t, b)
+        return self.moved(G, S, W, unit, t, b)
+
+    def moved(self, G, S, W, unit, t, b):
+        """The step in the bases of S."""
         G = rotate(G, S.row_basis, S.column_basis, b)
         M = ema(S.momentum, G, self.beta1, b)
         N = self.beta1 * M + (1 - self.beta1) * G if self.nesterov else M
-        N = dead_zone_sign(N, b) if self.sign_stabilization else N
-        Γ, S = self.adaptation((M if self.statistics == "momentum" else G) / unit, S, t, b)
-        U = rotate_back(Γ * polar(N, self.iteration, b), S.row_basis, S.column_basis, b)
-        delta = -self.lr * (self.shape_factor(W) * U + self.weight_decay * W)
-        return delta, S._replace(momentum=M)
-
-    def rescaled(self, S: DeVAState, G: Array, b: Backend) -> tuple[DeVAState, Array]:
-        """The state in units of a scale that bounds G and M and fades as V does; and that unit, 1 where all is zero."""
-        size = b.xp.maximum(max_abs(G, b), max_abs(S.momentum, b))
-        scale = b.xp.maximum(root(self.beta2, b) * S.scale, size)
-        unit = or_one(scale, b)
-        k = (S.scale / unit) ** 2
-        return S._replace(scale=scale, **{name: getattr(S, name) * k for name in SQUARES}), unit
-
-    def with_covariances(self, S: DeVAState, G: Array, b: Backend) -> DeVAState:
-        """L and R with this gradient."""
-        L, R = S.row_covariance, S.column_covariance
-        if not is_identity(L):
-            L = ema(L, outer_covariance(G, b), self.beta2, b)
-        if not is_identity(R):
-            R = ema(R, outer_covariance(transpose(G, b), b), self.beta2, b)
-        return S._replace(row_covariance=L, column_covariance=R)
+        N = dead_zone_sign(N, self.dead_zone, b) if self.sign_stabilization else N
+        Γ, S = self.adaptation(G / unit, M / unit, S, t, b)
+        U = rotate_back(Γ * polar(N, self.orthogonalization, b), S.row_basis, S.column_basis, b)
+        step = -self.lr * self.shape_factor(W) * U
+        decayed = W + step if self.decay == "after" else W
+        return step - self.lr * self.weight_decay * decayed, S._replace(momentum=M)
 
     def refreshed(self, S: DeVAState, t: Any, b: Backend) -> DeVAState:
         """S with the bases of step t."""
 
-        def first(S):
-            return self.first_bases(S, b)
-
         def later(S):
             due = (t - 1) % self.precondition_frequency == 0
-            return b.cond(due, lambda S: self.turned(S, b), lambda S: S, S)
+            return b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
 
-        return b.cond(t == 1, first, later, S)
+        return b.cond(t == 1, lambda S: first_bases(S, self.basis, b), later, S)
 
-    def first_bases(self, S: DeVAState, b: Backend) -> DeVAState:
-        """S with bases of the first covariances. M and V are still zero."""
-        first = canonical_first if self.basis == "canonical" else published_first
-        sides = ("row_basis", S.row_covariance), ("column_basis", S.column_covariance)
-        return S._replace(**{name: first(C, b) for name, C in sides if not is_identity(C)})
+    def lagged(self, G, S, W, t, b):
+        """As SOAP times it: the first call only builds the bases; later ones step, then learn of their gradient."""
 
-    def turned(self, S: DeVAState, b: Backend) -> DeVAState:
-        """S with its bases refreshed: M rotated along, second moments reordered with the columns of the old basis."""
-        refresh = canonical_sweep if self.basis == "canonical" else published_refresh
-        M, V, v_r, v_c, L, R, QL, QR, _ = S
-        if not is_identity(QL):
-            new, order = refresh(L, QL, b)
-            M = b.matmul(b.matmul(transpose(new, b), QL), M)
-            V, v_r, QL = take(V, order, -2, b), take(v_r, order, -2, b), new
-        if not is_identity(QR):
-            new, order = refresh(R, QR, b)
-            M = b.matmul(M, b.matmul(transpose(QR, b), new))
-            V, v_c, QR = take(V, order, -1, b), take(v_c, order, -1, b), new
-        return S._replace(
-            momentum=M, second_moment=V, row_second_moment=v_r, column_second_moment=v_c, row_basis=QL, column_basis=QR
-        )
+        def begin(S):
+            S, unit = self.in_units(S, G, b)
+            return b.xp.zeros_like(W), first_bases(with_covariances(S, G / unit, self.beta2, b), self.basis, b)
 
-    def adaptation(self, X: Array, S: DeVAState, t: Any, b: Backend) -> tuple[Array, DeVAState]:
-        """Γ from the row and column norms of X, and S with their second moments."""
+        def later(S):
+            S, unit = self.in_units(S, G, b)
+            delta, S = self.moved(G, S, W, unit, t - 1, b)
+            S = with_covariances(S, G / unit, self.beta2, b)
+            due = (t - 1) % self.precondition_frequency == 0
+            return delta, b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
+
+        return b.cond(t == 1, begin, later, S)
+
+    def in_units(self, S: DeVAState, G: Array, b: Backend) -> tuple[DeVAState, Array]:
+        """S in units of the running scale; an absolute eps needs true units."""
+        if self.eps_mode == "relative":
+            return rescaled(S, G, self.beta2, b)
+        one = b.xp.ones_like(S.scale)
+        return S._replace(scale=one), one
+
+    def adaptation(self, G: Array, M: Array, S: DeVAState, t: Any, b: Backend) -> tuple[Array, DeVAState]:
+        """Γ from the row and column norms of M or G, and S with their second moments."""
+        X = M if self.statistics == "momentum" else G
         r, c = norm(X, b, axis=-1), norm(X, b, axis=-2)
+        top = (norm(M, b, axis=-1), norm(M, b, axis=-2)) if self.numerator == "momentum" else (r, c)
         if self.factored:
             v_r = ema(S.row_second_moment, r * r, self.beta2, b)
             v_c = ema(S.column_second_moment, c * c, self.beta2, b)
             S = S._replace(row_second_moment=v_r, column_second_moment=v_c)
-            square = (r / self.floored_root(v_r, b)) * (c / self.floored_root(v_c, b))
+            square = top[0] / b.xp.sqrt(self.floored(v_r, b)) * (top[1] / b.xp.sqrt(self.floored(v_c, b)))
         else:
             V = ema(S.second_moment, r * c, self.beta2, b)
             S = S._replace(second_moment=V)
-            square = r * c / or_one(V + self.eps * mean(V, b), b)
-        correction = gap(self.beta2, t, X, b) if self.bias_correction else 1.0
-        return b.xp.sqrt(square * correction), S
+            ε = self.eps if self.eps_mode == "numerator" else 0.0
+            square = (top[0] * top[1] + ε) / self.floored(V, b)
+        return b.xp.sqrt(square) * self.correction(t, X, b), S
 
-    def floored_root(self, v: Array, b: Backend) -> Array:
-        """√(v + eps mean(v)), 1 where all is zero."""
-        return or_one(b.xp.sqrt(v + self.eps * mean(v, b)), b)
+    def floored(self, v: Array, b: Backend) -> Array:
+        """v with eps, 1 where that is zero."""
+        ε = {"relative": lambda: self.eps * mean(v, b), "absolute": lambda: self.eps, "numerator": lambda: 0.0}
+        return or_one(v + ε[self.eps_mode](), b)
+
+    def correction(self, t: Any, like: Array, b: Backend) -> Any:
+        """√(1−β₂ᵗ), over 1−β₁ᵗ where numerator and V come from different averages, or as published: always."""
+        if not self.bias_correction:
+            return 1.0
+        correction = root(gap(self.beta2, t, like, b), b)
+        different = self.numerator == "momentum" and self.statistics == "gradient"
+        return (
+            correction / gap(self.beta1, t, like, b) if different or self.bias_correction == "published" else correction
+        )
 
 
-def dead_zone_sign(N: Array, b: Backend) -> Array:
-    """sign(N), 0 where |N| <= 1e-4 max|N|: the sign of noise would be ±1."""
-    return b.xp.where(b.xp.abs(N) <= DEAD_ZONE * max_abs(N, b), b.xp.zeros_like(N), b.xp.sign(N))
+def dead_zone_sign(N: Array, dead_zone: float, b: Backend) -> Array:
+    """sign(N), 0 where |N| is at most a fraction of the largest: in null directions the sign of noise would be ±1."""
+    return b.xp.where(b.xp.abs(N) <= dead_zone * max_abs(N, b), b.xp.zeros_like(N), b.xp.sign(N))

@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 from deva_core.backend import Array
 from deva_core.elementwise import ema, gap, or_one, root
 from deva_core.linalg import max_abs, mean
-from deva_core.rule import Rule, Scalar, flag, hyper
+from deva_core.rule import Rule, Scalar, flag, hyper, policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class DeVAVector(Rule):
         weight_decay: λ, decoupled; a step shrinks w by `lr * weight_decay`.
         nesterov: take the sign one average ahead.
         bias_correction: divide v by 1 - β₂ᵗ. (The momentum's own bias cancels in m² / v.)
+        eps_mode: a policy of `DeVAVector.dialect` (docs/dialects.md).
 
     Raises:
         ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
@@ -52,6 +53,11 @@ class DeVAVector(Rule):
     weight_decay: Scalar = hyper(0.0, ge=0)
     nesterov: bool = flag(False)
     bias_correction: bool = flag(True)
+    eps_mode: str = policy("relative", "relative", "absolute")
+
+    DIALECTS: ClassVar = {
+        "authors": dict(lr=0.02, beta2=0.999, eps=1e-5, bias_correction=False, eps_mode="absolute"),
+    }
 
     class State(NamedTuple):
         """`momentum`: m. `second_moment`: v in units of `scale`², so that its squares neither overflow nor vanish."""
@@ -72,10 +78,11 @@ class DeVAVector(Rule):
         m = ema(S.momentum, G, self.beta1, b)
         n = self.beta1 * m + (1 - self.beta1) * G if self.nesterov else m
         scale = xp.maximum(root(self.beta2, b) * S.scale, max_abs(m, b))
+        scale = scale if self.eps_mode == "relative" else xp.ones_like(scale)
         unit = or_one(scale, b)
         m2 = (m / unit) ** 2
         v = ema(S.second_moment * (S.scale / unit) ** 2, m2, self.beta2, b)
         v_hat = v / gap(self.beta2, t, W, b) if self.bias_correction else v
-        ratio = m2 / or_one(v_hat + self.eps * mean(v_hat, b), b)
+        ratio = m2 / or_one(v_hat + self.eps * (mean(v_hat, b) if self.eps_mode == "relative" else 1.0), b)
         delta = -self.lr * (xp.sqrt(ratio) * xp.sign(n) + self.weight_decay * W)
         return delta, self.State(momentum=m, second_moment=v, scale=scale)

@@ -1,13 +1,21 @@
 """Linear algebra of the rules, over stacks of matrices `(..., rows, columns)`. `b` is the backend, always last."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from deva_core.backend import Array, Backend, replaceable
 from deva_core.coefficients import Triple
 from deva_core.elementwise import or_one
 
-Iteration = tuple[Triple, ...] | Literal["exact"]
-"""How a polar factor is computed: Newton–Schulz triples, one a step, or an SVD."""
+
+class Orthogonalization(NamedTuple):
+    """How a polar factor is computed."""
+
+    steps: tuple[Triple, ...] | Literal["exact"]
+    """Newton–Schulz triples, one a step, or an SVD."""
+    normalization: str = "scale-free"
+    """`"scale-free"`: by the largest entry, then by the norm. As others do it: `"add"` X / (‖X‖ + eps), `"clamp"`
+    X / max(‖X‖, eps), `"schatten"` X / √(‖X‖² + eps), then by the Schatten-8 norm."""
+    eps: float = 1e-7
 
 
 def transpose(X: Array, b: Backend) -> Array:
@@ -73,23 +81,38 @@ def exact_polar(X: Array, b: Backend) -> Array:
     return nan_unless(finite, b.matmul(U * b.xp.astype(kept, X.dtype)[..., None, :], Vh), b)
 
 
+def normalized(X: Array, how: Orthogonalization, b: Backend) -> Array:
+    """Each matrix with a spectral norm of at most 1; `"scale-free"` leaves zero at zero and has no eps.
+
+    IEEE division commutes with powers of two, so a power-of-two scaling of X changes no bit of the scale-free result.
+    """
+    if how.normalization == "add":
+        return X / (norm(X, b) + how.eps)
+    if how.normalization == "clamp":
+        return X / b.xp.clip(norm(X, b), how.eps, None)
+    if how.normalization == "schatten":
+        X = X / b.xp.sqrt(b.xp.sum(X * X, axis=(-2, -1), keepdims=True) + how.eps)
+        A = b.matmul(X, transpose(X, b))
+        A = b.matmul(A, A)
+        return X / (b.xp.sum(A * A, axis=(-2, -1), keepdims=True) + how.eps) ** 0.125
+    X = X / or_one(max_abs(X, b), b)
+    return X / or_one(norm(X, b), b)
+
+
 @replaceable
-def polar(X: Array, iteration: Iteration, b: Backend) -> Array:
+def polar(X: Array, how: Orthogonalization, b: Backend) -> Array:
     """The polar factor of each matrix: what remains when all singular values become (about) 1. Zero stays zero.
 
-    `X` is first divided by its largest entry, then by its Frobenius norm. IEEE division commutes with powers of
-    two, so a power-of-two scaling of `X` changes no bit of the result, and no entry overflows.
     The products run in `b.compute_dtype` where that is set and X is not float64.
     """
     if X.shape[-2] > X.shape[-1]:
-        return transpose(polar(transpose(X, b), iteration, b), b)
-    X = X / or_one(max_abs(X, b), b)
-    X = X / or_one(norm(X, b), b)
-    if iteration == "exact":
+        return transpose(polar(transpose(X, b), how, b), b)
+    X = normalized(X, how, b)
+    if how.steps == "exact":
         return exact_polar(X, b)
     if b.compute_dtype is None or X.dtype == b.xp.float64:
-        return newton_schulz(X, iteration, b)
-    return b.xp.astype(newton_schulz(b.xp.astype(X, b.compute_dtype), iteration, b), X.dtype)
+        return newton_schulz(X, how.steps, b)
+    return b.xp.astype(newton_schulz(b.xp.astype(X, b.compute_dtype), how.steps, b), X.dtype)
 
 
 @replaceable

@@ -9,12 +9,12 @@ Jordan et al. (2024), <https://kellerjordan.github.io/posts/muon/>
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import ema
+from deva_core.elementwise import ema, gap
 from deva_core.linalg import polar
-from deva_core.rule import Orthogonalized, Scalar, flag, hyper
+from deva_core.rule import Orthogonalized, Scalar, flag, hyper, policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Muon(Orthogonalized):
         rms: the root mean square of a step's entries under `scale="rms"`.
         ns_coefficients: Newton–Schulz triples, one or one a step; `"exact"` computes the polar factor by SVD.
         ns_steps: the number of Newton–Schulz steps.
+        momentum_form, ns_normalization, ns_eps: policies of `Muon.dialect`, described in docs/dialects.md.
 
     Raises:
         ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
@@ -51,6 +52,16 @@ class Muon(Orthogonalized):
     weight_decay: Scalar = hyper(0.0, ge=0)
     nesterov: bool = flag(True)
 
+    momentum_form: str = policy("average", "average", "sum", "corrected")
+
+    DIALECTS: ClassVar = {
+        "keller": dict(ns_normalization="add"),
+        "torch": dict(lr=1e-3, weight_decay=0.1, ns_normalization="clamp"),
+        "optax": dict(momentum_form="corrected", ns_normalization="add", ns_eps=1e-8),
+        "moonlight": dict(lr=1e-3, weight_decay=0.1, momentum_form="sum", scale="rms", ns_normalization="add"),
+        "deva-authors": dict(nesterov=False, scale="rms", rms=1.0, ns_normalization="schatten", ns_eps=1e-20),
+    }
+
     class State(NamedTuple):
         """`momentum`: M, of W's shape."""
 
@@ -62,7 +73,16 @@ class Muon(Orthogonalized):
 
     def update(self, G, S, W, t, b):
         """The algorithm box above."""
-        M = ema(S.momentum, G, self.momentum, b)
-        N = self.momentum * M + (1 - self.momentum) * G if self.nesterov else M
-        O = polar(N, self.iteration, b)
+        M = S.momentum * self.momentum + G if self.momentum_form == "sum" else ema(S.momentum, G, self.momentum, b)
+        O = polar(self.direction(M, G, t, b), self.orthogonalization, b)
         return -self.lr * (self.shape_factor(W) * O + self.weight_decay * W), self.State(momentum=M)
+
+    def direction(self, M, G, t, b):
+        """N, in the form of the momentum: of an average, of a sum, or of an average with optax's bias correction."""
+        β = self.momentum
+        if self.momentum_form == "sum":
+            return β * M + G if self.nesterov else M
+        if self.momentum_form == "corrected":
+            ahead, now = gap(β, t + 1, M, b), gap(β, t, M, b)
+            return β * M / ahead + (1 - β) * G / now if self.nesterov else M / now
+        return β * M + (1 - β) * G if self.nesterov else M

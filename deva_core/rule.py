@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from deva_core.backend import Array, Backend
 from deva_core.coefficients import JORDAN, schedule
-from deva_core.linalg import Iteration
+from deva_core.linalg import Orthogonalization
 
 Scalar = Any
 """A hyperparameter's value: a number, a 0-d array, or a callable of the number of updates already made."""
@@ -28,6 +28,8 @@ class Hyper:
     lt: float | None = None
     integer: bool = False
     choices: tuple | None = None
+    policy: bool = False
+    """Whether it only serves dialects: part of every rule, left out of the frameworks' signatures."""
     check: Callable[[Any], str | None] | None = None
     """For structural fields without choices: what is wrong with a value, or None."""
 
@@ -55,9 +57,12 @@ def hyper(default: Any, **bounds: Any) -> Any:
     return dataclasses.field(default=default, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
 
 
-def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | None = None) -> Any:
-    """A structural hyperparameter: fixed at construction and hashable, one of `choices` or whatever `check` accepts."""
-    hyper = Hyper(default=default, numeric=False, choices=choices or None, check=check)
+def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | None = None, policy: bool = False) -> Any:
+    """A structural hyperparameter: fixed at construction and hashable, one of `choices` or whatever `check` accepts.
+
+    A `policy` is one that only dialects change: how a public implementation does one thing.
+    """
+    hyper = Hyper(default=default, numeric=False, choices=choices or None, check=check, policy=policy)
     return dataclasses.field(default=default, metadata={"hyper": hyper})
 
 
@@ -66,10 +71,25 @@ def flag(default: bool) -> Any:
     return option(default, True, False)
 
 
+def policy(default: Any, *choices: Any) -> Any:
+    """An `option` that only dialects change."""
+    return option(default, *choices, policy=True)
+
+
 def positive_integer(value: Any) -> str | None:
     """What keeps `value` from being a positive integer."""
     good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     return None if good else "an integer >= 1"
+
+
+def positive_number(value: Any) -> str | None:
+    """What keeps `value` from being a positive number."""
+    return None if is_number(value) and math.isfinite(value) and value > 0 else "a number > 0"
+
+
+def fraction(value: Any) -> str | None:
+    """What keeps `value` from being a number in [0, 1)."""
+    return None if is_number(value) and 0 <= value < 1 else "a number >= 0 and < 1"
 
 
 def is_triple(value: Any) -> bool:
@@ -149,6 +169,8 @@ class Rule:
     """
 
     matrix: ClassVar[bool] = True
+    DIALECTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The hyperparameters under which this rule is a public implementation, by its name."""
     State: ClassVar[Any]
     """The NamedTuple of the rule's state; its names end up in checkpoints."""
 
@@ -169,6 +191,24 @@ class Rule:
         or wider. Pure, and never raises; branches on `t` only through `b.cond`. S is donated: it may be reused.
         """
         raise NotImplementedError
+
+    @classmethod
+    def dialect(cls, name: str, **overrides: Any) -> Self:
+        """The rule with a public implementation's defaults and exactly its arithmetic.
+
+        Orientation is never part of a dialect: compare with the matrix in the implementation's own convention.
+
+        Raises:
+            ValueError: there is no such dialect; the message lists those there are.
+
+        Example:
+            >>> from deva_core import Muon
+            >>> Muon.dialect("torch", lr=0.1).weight_decay
+            0.1
+        """
+        if name not in cls.DIALECTS:
+            raise ValueError(f"{cls.__name__} has no dialect {name!r}; there are {', '.join(cls.DIALECTS) or 'none'}")
+        return cls(**{**cls.DIALECTS[name], **overrides})
 
     def at(self, count: Any, cast: Callable[[Array], Array] = lambda array: array) -> Self:
         """This rule with every callable hyperparameter called with `count`, the number of updates already made.
@@ -202,11 +242,15 @@ class Orthogonalized(Rule):
     rms: Scalar = hyper(0.2, gt=0)
     ns_coefficients: Any = option(JORDAN, check=coefficient_table)
     ns_steps: int = option(5, check=positive_integer)
+    ns_normalization: str = policy("scale-free", "scale-free", "add", "clamp", "schatten")
+    ns_eps: float = option(1e-7, check=positive_number, policy=True)
 
     @property
-    def iteration(self) -> Iteration:
-        """How the polar factor is computed: a triple for each step, or `"exact"`."""
-        return "exact" if self.ns_coefficients == "exact" else schedule(self.ns_coefficients, self.ns_steps)
+    def orthogonalization(self) -> Orthogonalization:
+        """How the polar factor is computed."""
+        exact = self.ns_coefficients == "exact"
+        steps = "exact" if exact else schedule(self.ns_coefficients, self.ns_steps)
+        return Orthogonalization(steps, self.ns_normalization, self.ns_eps)
 
     def shape_factor(self, W: Array) -> Any:
         """The length of a step for a matrix of this shape: `(..., out, in)`."""

@@ -16,6 +16,9 @@ from deva_conformance.strategies import row, row_count, table
 from deva_core import RULES, Backend, Rule
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "small.json").read_text(encoding="utf-8"))
+ACCUMULATORS = (6.174527129, 15.17452713, 24.17452713)
+"""AdaGO's v² after each update of the golden problem, as the specification prints them."""
+
 JORDAN = (3.4445, -4.7750, 2.0315)
 K = np.arange(1, 13, dtype=float)
 
@@ -61,10 +64,10 @@ def walked(rule: str, hyper: dict, state: dict) -> tuple[np.ndarray, list[dict]]
 @pytest.mark.parametrize(
     ("golden", "rule", "hyper"),
     [
-        ("muon-keller", "Muon", MUON),
-        ("muon-match-rms-adamw", "Muon", MUON | dict(scale="rms")),
-        ("adago-paper-ns5", "AdaGO", ADAGO),
-        ("adago-paper-svd", "AdaGO", ADAGO | dict(ns_coefficients="exact")),
+        ("Muon KJ, NS5, lr .02 wd .1", "Muon", MUON),
+        ("Muon match_rms_adamw (torch), lr .02 wd .1", "Muon", MUON | dict(scale="rms")),
+        ("AdaGO paper, NS5 fp64 (norm+1e-7), same", "AdaGO", ADAGO),
+        ("AdaGO paper, SVD, lr .05 mu .95 gamma 3 eps 5e-4 v0^2 1e-6", "AdaGO", ADAGO | dict(ns_coefficients="exact")),
     ],
 )
 def test_the_oracle_meets_published_numbers(golden, rule, hyper):
@@ -77,7 +80,7 @@ def test_the_oracle_meets_published_numbers(golden, rule, hyper):
 def test_adago_accumulates_clipped_norms():
     """The scalar trace of the specification, to its printed digits."""
     _, states = walked("AdaGO", ADAGO, {"momentum": np.zeros((4, 3)), "accumulator": np.asarray(1e-6)})
-    assert np.allclose([s["accumulator"] for s in states], [row[1] for row in GOLDEN["adago-trace"]], rtol=1e-9)
+    assert np.allclose([s["accumulator"] for s in states], ACCUMULATORS, rtol=1e-9)
 
 
 def test_jacobi_finds_lapacks_singular_values():

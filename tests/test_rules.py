@@ -49,7 +49,7 @@ def test_rules_are_frozen_and_keyword_only():
 def test_numbers_of_other_libraries_become_plain():
     rule = Muon(lr=np.float32(0.5), ns_steps=np.int64(3), ns_coefficients=[list(t) for t in QUINTIC_5])
     assert type(rule.lr) is float and type(rule.ns_steps) is int
-    assert rule.iteration == QUINTIC_5[:3]
+    assert rule.orthogonalization.steps == QUINTIC_5[:3]
 
 
 def test_a_schedule_that_leaves_the_domain_is_refused_where_it_can_be_seen():
