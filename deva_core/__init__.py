@@ -8,6 +8,7 @@ from deva_core.adago import AdaGO as AdaGO
 from deva_core.adamw import AdamW as AdamW
 from deva_core.backend import Backend as Backend
 from deva_core.backend import replaceable as replaceable
+from deva_core.checkpoint import CheckpointError as CheckpointError
 from deva_core.coefficients import JORDAN as JORDAN
 from deva_core.coefficients import POLAR_EXPRESS as POLAR_EXPRESS
 from deva_core.coefficients import QUINTIC_5 as QUINTIC_5

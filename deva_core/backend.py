@@ -31,6 +31,7 @@ class Backend:
         cond: `cond(predicate, true, false, *operands)`; tracing libraries pass their own (`jax.lax.cond`).
         matmul: the product of two (stacks of) matrices, at full working precision.
         compute_dtype: the dtype of the Newton–Schulz products; `None` means the working dtype. Never narrows float64.
+        device_of: where new arrays go beside a given one; JAX passes None, since a device asked for is a commitment.
         replacements: faster functions for those that `deva_core` marks as replaceable, by name. A replacement
             takes the same arguments and must pass the conformance kit with and without it.
 
@@ -45,15 +46,16 @@ class Backend:
     cond: Callable = eager_cond
     matmul: Callable[[Array, Array], Array] = standard_matmul
     compute_dtype: Any = None
+    device_of: Callable[[Array], Any] = device
     replacements: Mapping[str, Callable] = field(default_factory=lambda: MappingProxyType({}))
 
     def zeros(self, shape: tuple[int, ...], like: Array) -> Array:
         """Zeros of the dtype and on the device of `like`."""
-        return self.xp.zeros(shape, dtype=like.dtype, device=device(like))
+        return self.xp.zeros(shape, dtype=like.dtype, device=self.device_of(like))
 
     def eye(self, n: int, like: Array) -> Array:
         """The identity matrix, of the dtype and on the device of `like`."""
-        return self.xp.eye(n, dtype=like.dtype, device=device(like))
+        return self.xp.eye(n, dtype=like.dtype, device=self.device_of(like))
 
     @classmethod
     def of(cls, *arrays: Array) -> "Backend":

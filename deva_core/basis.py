@@ -18,8 +18,8 @@ from deva_core.linalg import nan_unless, only_finite, positive_qr, transpose
 SHIFT = 1e-3
 """δ: of the mean eigenvalue. Below it, a direction counts as null and follows the previous basis."""
 
-CELL = 1.234567e-4
-"""The grid's cell, relative to the largest quotient. No round number: quotients such as 1/32 must not sit on an edge."""
+CELL = 1 / (2**20 + 0.03)
+"""The grid's cell, relative to the largest quotient: quotients such as 1/32, common in ties, are cell centres."""
 
 FIRST_SWEEPS = 4
 """Sweeps on the first covariance, from the coordinate axes; every later refresh makes one."""

@@ -15,6 +15,7 @@ from deva_core.parameter import (
     check_gradient,
     default_vector_rule,
     explain,
+    following,
     two_axes_are_a_matrix,
 )
 from deva_core.rule import Rule
@@ -65,7 +66,8 @@ class Optimizer:
 
     Args:
         rule: the rule for matrices: parameters with a layout or two axes. (`AdamW` or `DeVAVector` here takes all.)
-        vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`.
+        vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`. A schedule of
+            the matrix rule's lr moves both: the vector rule's lr is multiplied by the schedule over the default lr.
         layout: how parameters are matrices: a pattern for all, a mapping or tree of patterns, or a function of
             name and shape. `"out in"` by default; `"vector"` hands a matrix to the vector rule.
         backend: how to compute; by default the generic `Backend` of the parameters' library.
@@ -91,7 +93,7 @@ class Optimizer:
             if not isinstance(value, Rule) and not (name == "vector_rule" and value is None):
                 raise TypeError(f"Optimizer.{name} must be a Rule such as Muon(), got {value!r}")
         self.rule, self.layout, self.backend = rule, layout, backend
-        self.vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+        self.vector_rule = following(rule, default_vector_rule(rule) if vector_rule is None else vector_rule)
 
     def __repr__(self) -> str:
         layout = "" if self.layout is None else f", layout={self.layout!r}"

@@ -10,7 +10,7 @@ from deva_core.backend import Array, Backend, is_float, working_dtype
 from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
 from deva_core.layout import Layout, as_layout
-from deva_core.rule import Rule
+from deva_core.rule import Rule, hyperparameters
 from deva_core.tree import named_leaves
 
 State = dict[str, Any]
@@ -103,6 +103,25 @@ def default_vector_rule(rule: Rule) -> Rule:
     if not rule.matrix:
         return rule
     return DeVAVector() if isinstance(rule, DeVA) else AdamW()
+
+
+def following(rule: Any, vector_rule: Any) -> Any:
+    """The vector rule with a learning rate that follows the matrix rule's, so that one schedule moves both halves.
+
+    A number leaves the vector rule's own lr. A schedule, or an array (`optax.inject_hyperparams` makes one of every
+    number), is multiplied by the vector rule's lr over the matrix rule's default lr.
+    """
+    lr, own = getattr(rule, "lr", 0.0), getattr(vector_rule, "lr", None)
+    if not rule.matrix or own is None or isinstance(lr, int | float):
+        return vector_rule
+    default = hyperparameters(rule)["lr"].default
+
+    def at(value: Any, count: Any) -> Any:
+        return value(count) if callable(value) else value
+
+    if callable(lr) or callable(own):
+        return vector_rule.with_values(lr=lambda count: at(lr, count) * (at(own, count) / default))
+    return vector_rule.with_values(lr=lr * (own / default))
 
 
 def two_axes_are_a_matrix(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:

@@ -72,6 +72,17 @@ def test_an_update_is_traced_once_over_ten_steps_of_a_schedule(name):
     assert int(state.slots["dense"]["kernel"].step) == 10
 
 
+@pytest.mark.parametrize("name", ["muon", "deva"])
+def test_a_step_is_compiled_once(name):
+    """Traced once is not enough: states committed to a device compile again at the second step."""
+    optimizer = getattr(deva_jax, name)(0.1)
+    step = jax.jit(lambda params, state: optimizer.update(gradients(params), state, params))
+    state = optimizer.init(PARAMS)
+    for _ in range(3):
+        _, state = step(PARAMS, state)
+    assert step._cache_size() == 1
+
+
 def test_a_schedule_is_called_with_the_updates_already_made():
     lrs = [0.3, 0.2, 0.1]
     scheduled = deva_jax.muon(lambda count: jnp.asarray(lrs)[count], vector_learning_rate=0.0)

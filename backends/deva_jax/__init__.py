@@ -1,9 +1,12 @@
 """deva_jax: the rules as optax `GradientTransformation`s.
 
 `muon`, `adago`, `deva` (with a vector rule for what is no matrix), `deva_vector`, `adamw`; `transform` for a rule of your
-own; `explain` shows which parameter gets what; `start` is the entry point `deva.backends:jax`.
+own; `explain` shows which parameter gets what;
+`save` and `load` the portable checkpoint; `start` is the entry point `deva.backends:jax`.
 """
 
+from deva_jax._checkpoint import load as load
+from deva_jax._checkpoint import save as save
 from deva_jax._rules import adago as adago
 from deva_jax._rules import adamw as adamw
 from deva_jax._rules import deva as deva

@@ -17,6 +17,10 @@ def matmul(A: jax.Array, B: jax.Array) -> jax.Array:
     return jnp.matmul(A, B, precision=jax.lax.Precision.HIGHEST)
 
 
+def uncommitted(like: jax.Array) -> None:
+    """No device: an array created on a named one is committed to it, and the second step would compile anew."""
+
+
 def checked_compute_dtype(value: Any) -> Any:
     """A compute dtype from a dtype or its name; None stands for `"auto"`."""
     if value is None or value == "auto":
@@ -42,5 +46,6 @@ def backend(compute_dtype: Any = None, replacements: bool = True) -> Backend:
         cond=jax.lax.cond,
         matmul=matmul,
         compute_dtype=compute_dtype,
+        device_of=uncommitted,
         replacements=REPLACEMENTS if replacements else {},
     )

@@ -11,7 +11,9 @@ import optax
 
 from deva_core import Rule
 from deva_core.capabilities import Capabilities
+from deva_core.checkpoint import Rename
 from deva_core.parameter import fields, stacks_of_out_in
+from deva_jax._checkpoint import load, save
 from deva_jax._transform import transform
 
 
@@ -22,6 +24,7 @@ class Run:
         self, optimizer: optax.GradientTransformation, params: Mapping[str, np.ndarray], compiled: bool
     ) -> None:
         self._wide = any(np.asarray(W).dtype == np.float64 for W in params.values())
+        self._optimizer = optimizer
         self.traces = 0
         """How often the step was traced; once, however many steps, unless gradients go missing."""
 
@@ -60,6 +63,15 @@ class Run:
             name: {"step": int(slot.step), **{field: np.array(x) for field, x in fields(slot.state).items()}}
             for name, slot in self._state.slots.items()
         }
+
+    def save(self, path: Any) -> None:
+        """Write the state as a portable checkpoint."""
+        save(path, self._optimizer, self._params, self._state)
+
+    def load(self, path: Any, rename: Rename = None) -> None:
+        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        with self._precision():
+            self._state = load(path, self._optimizer, self._params, rename)
 
 
 def apply_updates(params: Any, updates: Any) -> Any:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from deva_core import Rule, hyperparameters
+from deva_core import Rule
 from deva_core.eager import ResolvedRules, warn_without_matrix
 from deva_core.parameter import (
     DefaultLayout,
@@ -16,6 +16,7 @@ from deva_core.parameter import (
     check_array,
     check_gradient,
     default_vector_rule,
+    following,
 )
 from deva_core.parameter import explain as table
 from deva_jax._backend import backend, checked_compute_dtype
@@ -112,25 +113,11 @@ class Transform:
         return delta, Slot(t, state)
 
 
-def with_vector_lr(rule: Any, vector_rule: Any, vector_learning_rate: Any) -> Any:
-    """The vector rule with its learning rate: the one given, or following the matrix rule's schedule.
-
-    A number leaves the vector rule's own lr. A schedule, or an array (`optax.inject_hyperparams` makes one of every
-    number), moves both halves: it is multiplied by the vector rule's lr over the matrix rule's default lr.
-    """
-    if not rule.matrix:
-        return vector_rule
-    if vector_learning_rate is not None:
-        return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
-    lr = getattr(rule, "lr", 0.0)
-    if isinstance(lr, int | float) or not hasattr(vector_rule, "lr"):
-        return vector_rule
-    own, default = vector_rule.lr, hyperparameters(rule)["lr"].default
-    if callable(lr):
-        return vector_rule.with_values(lr=lambda count: lr(count) * ((own(count) if callable(own) else own) / default))
-    if callable(own):
-        return vector_rule.with_values(lr=lambda count: lr * (own(count) / default))
-    return vector_rule.with_values(lr=lr * (own / default))
+def with_vector_lr(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:
+    """The vector rule with its learning rate: the one given, or one that follows the matrix rule's."""
+    if vector_learning_rate is None:
+        return following(rule, vector_rule)
+    return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
 
 
 def transform(
@@ -148,7 +135,8 @@ def transform(
     Args:
         rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
         vector_rule: for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
-        vector_learning_rate: the vector rule's; without it, see `with_vector_lr`.
+        vector_learning_rate: the vector rule's; without it, a number leaves `vector_rule.lr`, and a
+            schedule or an array moves both halves (`deva_core.parameter.following`).
         layout: how leaves are matrices: a pattern, a mapping by dotted path or a tree of patterns, or a function of
             path and shape. Without one, `weight` is (out, in), all other leaves are (in, out); three axes are an error.
         compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on

@@ -1,7 +1,10 @@
 """deva_numpy: the rules on NumPy arrays.
 
-`Optimizer` is `deva_core.Optimizer` on NumPy; `start` is the entry point `deva.backends:numpy`.
+`Optimizer` is `deva_core.Optimizer` on NumPy; `save` and `load` its portable checkpoint;
+`start` is the entry point `deva.backends:numpy`.
 """
 
+from deva_numpy._checkpoint import load as load
+from deva_numpy._checkpoint import save as save
 from deva_numpy._optimizer import Optimizer as Optimizer
 from deva_numpy._start import start as start

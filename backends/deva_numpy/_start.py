@@ -8,7 +8,9 @@ import numpy as np
 
 from deva_core import Rule
 from deva_core.capabilities import Capabilities
+from deva_core.checkpoint import Rename
 from deva_core.parameter import fields, stacks_of_out_in
+from deva_numpy._checkpoint import load, save
 from deva_numpy._optimizer import BACKEND, Optimizer
 
 
@@ -40,6 +42,14 @@ class Run:
             name: {"step": slot.step, **{field: np.array(x) for field, x in fields(slot.state).items()}}
             for name, slot in self._state.slots.items()
         }
+
+    def save(self, path: Any) -> None:
+        """Write the state as a portable checkpoint."""
+        save(path, self._optimizer, self._params, self._state)
+
+    def load(self, path: Any, rename: Rename = None) -> None:
+        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        self._state = load(path, self._optimizer, self._params, rename)
 
 
 def start(

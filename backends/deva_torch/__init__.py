@@ -1,9 +1,11 @@
 """deva_torch: the rules as `torch.optim.Optimizer`s.
 
 `Muon`, `AdaGO`, `DeVA` (with a vector rule for what is no matrix), `DeVAVector`, `AdamW`; `RuleOptimizer` for a rule of
-your own; `start` is the entry point `deva.backends:torch`.
+your own; `save` and `load` the portable checkpoint; `start` is the entry point `deva.backends:torch`.
 """
 
+from deva_torch._checkpoint import load as load
+from deva_torch._checkpoint import save as save
 from deva_torch._optimizer import RuleOptimizer as RuleOptimizer
 from deva_torch._rules import AdaGO as AdaGO
 from deva_torch._rules import AdamW as AdamW

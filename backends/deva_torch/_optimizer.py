@@ -17,6 +17,7 @@ from deva_core.parameter import (
     default_vector_rule,
     explain,
     fields,
+    following,
 )
 from deva_torch._backend import backend, checked_compute_dtype
 from deva_torch._groups import from_group, to_group, with_callables, without_callables
@@ -181,7 +182,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         t = slot["step"] + 1
         delta, state = parameter.update(G, parameter.from_fields(slot), p.detach(), t, rule, b)
         p.copy_(p.to(delta.dtype) + delta)
-        self.state[p] = {"step": t, **fields(state)}
+        # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
+        self.state[p] = {"step": t, **{name: x.contiguous() for name, x in fields(state).items()}}
 
     def _slot(self, p: torch.Tensor, rule: Rule) -> dict[str, Any]:
         """A parameter's state, created at its first gradient, on the device where the parameter then is."""
@@ -196,6 +198,14 @@ class RuleOptimizer(torch.optim.Optimizer):
             rules = self._rules(group)
             for p in group["params"]:
                 self._slot(p, rules(self._parameters[p], p))
+
+    def live_rules(self) -> Iterable[tuple[torch.Tensor, Parameter, Rule]]:
+        """Every parameter, its assignment, and the rule that it has now, callables as they are."""
+        for group in self.param_groups:
+            rule = from_group(type(self._rule), group)
+            for p in group["params"]:
+                parameter = self._parameters[p]
+                yield p, parameter, rule if parameter.rule is self._rule else following(rule, parameter.rule)
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked."""

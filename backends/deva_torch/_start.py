@@ -8,7 +8,10 @@ import torch
 
 from deva_core import Rule
 from deva_core.capabilities import Capabilities
+from deva_core.checkpoint import Rename
 from deva_core.parameter import stacks_of_out_in
+from deva_torch._checkpoint import load, save
+from deva_torch._convert import to_numpy, to_torch
 from deva_torch._optimizer import RuleOptimizer
 
 
@@ -18,24 +21,6 @@ class _StackOptimizer(RuleOptimizer):
 
 class _PlainStackOptimizer(_StackOptimizer):
     replacements = False
-
-
-def to_torch(x: np.ndarray) -> torch.Tensor:
-    """A copy as a tensor of the same dtype; bfloat16 arrives as `ml_dtypes.bfloat16`."""
-    x = np.array(x, order="C")
-    return (
-        torch.from_numpy(x.view(np.int16)).view(torch.bfloat16) if x.dtype.name == "bfloat16" else torch.from_numpy(x)
-    )
-
-
-def to_numpy(x: torch.Tensor) -> np.ndarray:
-    """A copy as an array of the same dtype."""
-    x = x.detach().cpu().contiguous()
-    if x.dtype != torch.bfloat16:
-        return x.numpy().copy()
-    import ml_dtypes
-
-    return x.view(torch.int16).numpy().copy().view(ml_dtypes.bfloat16)
 
 
 class Run:
@@ -69,6 +54,14 @@ class Run:
             name: {key: to_numpy(x) if isinstance(x, torch.Tensor) else x for key, x in slot.items()}
             for name, slot in slots.items()
         }
+
+    def save(self, path: Any) -> None:
+        """Write the state as a portable checkpoint."""
+        save(path, self._optimizer)
+
+    def load(self, path: Any, rename: Rename = None) -> None:
+        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        load(path, self._optimizer, rename)
 
 
 def start(

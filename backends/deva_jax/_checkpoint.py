@@ -1,0 +1,76 @@
+"""The portable checkpoint for JAX transformations."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from safetensors.numpy import load as deserialize
+from safetensors.numpy import save as serialize
+
+from deva_core import checkpoint
+from deva_core.checkpoint import Entry, Rename
+from deva_core.parameter import fields
+from deva_jax._transform import Params, RuleState, Slot, Transform, named
+
+
+def transform_of(optimizer: optax.GradientTransformation) -> Transform:
+    """The rules behind a transformation of this package."""
+    owner = getattr(optimizer.update, "__self__", None)
+    if not isinstance(owner, Transform):
+        raise TypeError("expected a transformation made by deva_jax; of a chain, pass the inner one with its own state")
+    return owner
+
+
+def entries(optimizer: optax.GradientTransformation, params: Params, state: RuleState) -> dict[str, Entry]:
+    """The state in plain terms."""
+    leaves, structure = named(params)
+    parameters, out = transform_of(optimizer).assignment(leaves), {}
+    for name, slot in zip(leaves, structure.flatten_up_to(state.slots), strict=True):
+        if slot is None:
+            continue
+        arrays = {field: np.array(x, order="C") for field, x in fields(slot.state).items()}
+        p = parameters[name]
+        out[name] = Entry(p.rule, str(p.layout or "vector"), int(slot.step), arrays)
+    return out
+
+
+def save(path: Any, optimizer: optax.GradientTransformation, params: Params, state: RuleState) -> None:
+    """Write a transformation's state (not the parameters) as one portable file, whole or not at all.
+
+    Of a chain, pass the inner transformation and its own state.
+
+    Example:
+        >>> import tempfile, jax.numpy as jnp
+        >>> from deva_jax import load, muon, save
+        >>> optimizer, params = muon(), {"kernel": jnp.ones((3, 4))}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(f"{folder}/state.safetensors", optimizer, params, optimizer.init(params))
+        ...     load(f"{folder}/state.safetensors", optimizer, params).slots["kernel"].step.item()
+        0
+    """
+    checkpoint.save(path, entries(optimizer, params, state), int(state.count), serialize)
+
+
+def load(path: Any, optimizer: optax.GradientTransformation, params: Params, rename: Rename = None) -> RuleState:
+    """The state of a file that any backend wrote, for this transformation and these parameters.
+
+    Raises:
+        CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+    """
+    leaves, structure = named(params)
+    parameters = transform_of(optimizer).assignment(leaves)
+    live = entries(optimizer, params, optimizer.init(params))  # pyright: ignore[reportArgumentType]
+    count, loaded = checkpoint.load(path, live, deserialize, rename)
+    slots: list[Slot | None] = []
+    for name in leaves:
+        entry = loaded.get(name)
+        slots.append(
+            None
+            if entry is None
+            else Slot(
+                jnp.asarray(entry.step, jnp.int32),
+                parameters[name].from_fields({field: jnp.asarray(x) for field, x in entry.fields.items()}),
+            )
+        )
+    return RuleState(jnp.asarray(count, jnp.int32), structure.unflatten(slots))

@@ -1,0 +1,58 @@
+"""The portable checkpoint for NumPy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as deserialize
+from safetensors.numpy import save as serialize
+
+from deva_core import Optimizer, OptimizerState, checkpoint
+from deva_core.checkpoint import Entry, Rename
+from deva_core.eager import Slot
+from deva_core.parameter import Parameter, fields
+from deva_core.tree import named_leaves
+
+
+def entries(parameters: Mapping[str, Parameter], state: OptimizerState) -> dict[str, Entry]:
+    """The state in plain terms."""
+    return {
+        name: Entry(
+            parameters[name].rule,
+            str(parameters[name].layout or "vector"),
+            slot.step,
+            {field: np.array(x, order="C") for field, x in fields(slot.state).items()},
+        )
+        for name, slot in state.slots.items()
+    }
+
+
+def save(path: Any, optimizer: Optimizer, params: Any, state: OptimizerState) -> None:
+    """Write an optimizer's state (not the parameters) as one portable file, whole or not at all.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from deva_core import Muon
+        >>> from deva_numpy import Optimizer, load, save
+        >>> optimizer, params = Optimizer(Muon()), {"W": np.ones((2, 3))}
+        >>> params, state = optimizer.step(params, params, optimizer.init(params))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(f"{folder}/state.safetensors", optimizer, params, state)
+        ...     load(f"{folder}/state.safetensors", optimizer, params).slots["W"].step
+        1
+    """
+    parameters = optimizer.assignment(named_leaves(params))
+    checkpoint.save(path, entries(parameters, state), state.count, serialize)
+
+
+def load(path: Any, optimizer: Optimizer, params: Any, rename: Rename = None) -> OptimizerState:
+    """The state of a file that any backend wrote, for this optimizer and these parameters.
+
+    Raises:
+        CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+    """
+    parameters = optimizer.assignment(named_leaves(params))
+    live = entries(parameters, optimizer.init(params))
+    count, loaded = checkpoint.load(path, live, deserialize, rename)
+    slots = {name: Slot(entry.step, parameters[name].from_fields(entry.fields)) for name, entry in loaded.items()}
+    return OptimizerState(count, slots)

@@ -1,0 +1,56 @@
+"""The portable checkpoint for torch optimizers."""
+
+from typing import Any
+
+import torch
+from safetensors.numpy import load as deserialize
+from safetensors.numpy import save as serialize
+
+from deva_core import checkpoint
+from deva_core.checkpoint import Entry, Rename
+from deva_torch._convert import to_numpy, to_torch
+from deva_torch._optimizer import RuleOptimizer
+
+
+def entries(optimizer: RuleOptimizer) -> dict[str, Entry]:
+    """The state in plain terms, created where it does not exist yet."""
+    optimizer.init_state()
+    out = {}
+    for p, parameter, rule in optimizer.live_rules():
+        slot = optimizer.state[p]
+        tensors = {name: to_numpy(slot[name]) for name in parameter.field_names}
+        out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), slot["step"], tensors)
+    return out
+
+
+def save(path: Any, optimizer: RuleOptimizer) -> None:
+    """Write an optimizer's state (not the parameters) as one portable file, whole or not at all.
+
+    Construct the optimizer from named parameters: their names are the names in the file.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from deva_torch import Muon, load, save
+        >>> model = torch.nn.Linear(3, 4)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(f"{folder}/state.safetensors", Muon(model.named_parameters()))
+        ...     load(f"{folder}/state.safetensors", Muon(model.named_parameters()))
+    """
+    count = max(group["count"] for group in optimizer.param_groups)
+    checkpoint.save(path, entries(optimizer), count, serialize)
+
+
+def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
+    """Continue from a file that any backend wrote. Refused, it leaves the optimizer as it was.
+
+    Raises:
+        CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+    """
+    count, loaded = checkpoint.load(path, entries(optimizer), deserialize, rename)
+    states: dict[torch.Tensor, dict[str, Any]] = {}
+    for p, parameter, _ in optimizer.live_rules():
+        entry = loaded[parameter.name]
+        states[p] = {"step": entry.step, **{name: to_torch(x).to(p.device) for name, x in entry.fields.items()}}
+    optimizer.state.update(states)
+    for group in optimizer.param_groups:
+        group["count"] = count

@@ -1,0 +1,123 @@
+"""Finding backends and starting runs of them: entry points, `module:callable`, or any Array API namespace."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+
+from deva_core import Optimizer, Rule
+from deva_core.capabilities import Capabilities
+from deva_core.parameter import fields, stacks_of_out_in
+
+GROUP = "deva.backends"
+
+
+class CannotRun(Exception):
+    """A backend that could not be found or loaded."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A backend under test: its name and its `start` (api.md, Backends)."""
+
+    name: str
+    start: Any = field(repr=False)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it declares; a backend that declares nothing does everything."""
+        return getattr(self.start, "capabilities", None) or Capabilities()
+
+
+def installed() -> list[str]:
+    """The names of the installed backends."""
+    return sorted(point.name for point in entry_points(group=GROUP))
+
+
+def load(spec: str) -> Subject:
+    """A backend by entry-point name or `module:callable`.
+
+    Raises:
+        CannotRun: no such backend, or its import failed.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    try:
+        if spec in points:
+            return Subject(spec, points[spec].load())
+        if ":" in spec:
+            module, _, name = spec.partition(":")
+            return Subject(spec, getattr(importlib.import_module(module), name))
+    except Exception as error:  # whatever an import raises
+        raise CannotRun(f"{spec}: cannot be loaded: {type(error).__name__}: {error}") from error
+    raise CannotRun(f"{spec}: no such backend; installed are {', '.join(sorted(points)) or 'none'}")
+
+
+def from_namespace(module: str) -> Subject:
+    """Any Array API namespace as a backend, driven through `deva_core.Optimizer`.
+
+    Raises:
+        CannotRun: the module cannot be imported or has no arrays.
+    """
+    try:
+        xp = importlib.import_module(module)
+        xp.asarray(np.zeros(1, np.float32))
+    except Exception as error:  # whatever an import raises
+        raise CannotRun(f"{module}: not an Array API namespace: {type(error).__name__}: {error}") from error
+    return Subject(module, NamespaceStart(xp))
+
+
+class _StackOptimizer(Optimizer):
+    default_layout = staticmethod(stacks_of_out_in)
+
+
+@dataclass(frozen=True)
+class NamespaceStart:
+    """`start` for a namespace: arrays go in through `xp.asarray` and come out through `np.asarray`."""
+
+    xp: Any
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The standard's dtypes; factorisations where the namespace has them; nothing to compile."""
+        return Capabilities(dtypes=("float64", "float32"), linalg=hasattr(self.xp, "linalg"), compiled=False)
+
+    def __call__(
+        self,
+        rule: Rule,
+        params: Mapping[str, np.ndarray],
+        *,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        compiled: bool | None = None,
+        replacements: bool = True,
+    ) -> "NamespaceRun":
+        """Begin a run."""
+        return NamespaceRun(self.xp, _StackOptimizer(rule, vector_rule, layout), params)
+
+
+class NamespaceRun:
+    """A run on a namespace's arrays."""
+
+    def __init__(self, xp: Any, optimizer: Optimizer, params: Mapping[str, np.ndarray]) -> None:
+        self._xp, self._optimizer = xp, optimizer
+        self._params = {name: xp.asarray(np.array(W)) for name, W in params.items()}
+        self._state = optimizer.init(self._params)
+
+    def step(self, grads: Mapping[str, np.ndarray | None]) -> None:
+        """One step; a missing or None gradient leaves its parameter alone."""
+        given = {name: self._xp.asarray(np.array(G)) for name, G in grads.items() if G is not None}
+        self._params, self._state = self._optimizer.step(self._params, given, self._state)
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The parameters as NumPy arrays."""
+        return {name: np.array(W) for name, W in self._params.items()}
+
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """For each parameter its `step` and its rule's fields."""
+        slots = self._state.slots.items()
+        return {n: {"step": s.step, **{k: np.array(x) for k, x in fields(s.state).items()}} for n, s in slots}

@@ -1,0 +1,142 @@
+"""What laws share: runs, single steps before and after, comparison with the oracle and of twins."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deva_conformance import oracle
+from deva_conformance.cases import Case
+from deva_conformance.driver import Subject
+from deva_conformance.laws._law import Broken, NotSupported
+from deva_conformance.physical import physical, wide
+from deva_conformance.tolerance import THRESHOLD, half_ulp, norm, ratio, step_spread, unit_roundoff
+from deva_core import AdamW, DeVA, DeVAVector, Rule, hyperparameters
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run's parameters and state at one time, copied."""
+
+    params: Arrays
+    state: dict[str, dict[str, Any]]
+
+
+def copied(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Own copies, whatever the backend hands out."""
+    return {k: copied(v) if isinstance(v, Mapping) else np.array(v) for k, v in mapping.items()}
+
+
+def moment(run: Any) -> Moment:
+    """The run as it is now."""
+    return Moment(copied(run.params), copied(run.state))
+
+
+def begin(subject: Subject, rule: Rule, params: Arrays, **options: Any) -> Any:
+    """A run over own copies of the parameters."""
+    return subject.start(rule, copied(params), **options)
+
+
+def steps(subject: Subject, case: Case, rule: Rule | None = None) -> Iterator[tuple[int, Moment, Arrays, Moment]]:
+    """A case's run: `(k, before, gradients, after)` for each step."""
+    run = begin(subject, rule or case.rule, case.params())
+    before = moment(run)
+    for k in range(case.steps):
+        grads = case.gradients(k)
+        run.step(copied(grads))
+        after = moment(run)
+        yield k, before, grads, after
+        before = after
+
+
+def walk(subject: Subject, rule: Rule, params: Arrays, grads: list[Arrays]) -> Moment:
+    """Where a run ends."""
+    run = begin(subject, rule, params)
+    for g in grads:
+        run.step(copied(g))
+    return moment(run)
+
+
+def rule_for(rule: Rule, shape: tuple[int, ...]) -> Rule:
+    """The rule that a parameter of this shape gets: without two axes, the vector rule beside `rule`."""
+    if not rule.matrix or len(shape) >= 2:
+        return rule
+    return DeVAVector() if isinstance(rule, DeVA) else AdamW()
+
+
+def values(rule: Rule) -> dict[str, Any]:
+    """A rule's hyperparameters as a plain dict."""
+    return {name: getattr(rule, name) for name in hyperparameters(rule)}
+
+
+def need(condition: bool, cause: str) -> None:
+    """Raise `Broken` unless the condition holds."""
+    if not condition:
+        raise Broken(cause)
+
+
+def within(label: str, worst: float) -> float:
+    """The ratio, if it is one that honest rounding reaches."""
+    need(worst <= THRESHOLD, f"{label} off by {worst:.3g} times the rounding error that is due (at most {THRESHOLD:g})")
+    return worst
+
+
+def equal(label: str, x: Any, y: Any) -> None:
+    """Bit-identical, NaN where NaN."""
+    x, y = np.asarray(x), np.asarray(y)
+    same = x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
+    if not same and x.shape == y.shape and x.dtype == y.dtype:
+        same = bool(np.all((x == y) | ((x != x) & (y != y))))  # -0.0 equals 0.0
+    need(same, f"{label} differ in {difference(x, y)}")
+
+
+def difference(x: np.ndarray, y: np.ndarray) -> str:
+    """How two arrays that should be identical differ, in words."""
+    if x.shape != y.shape or x.dtype != y.dtype:
+        return f"{x.dtype}{x.shape} and {y.dtype}{y.shape}"
+    a, b = wide(x), wide(y)
+    return f"{int(np.sum(a != b))} of {a.size} entries, by at most {np.max(np.abs(a - b), initial=0.0):.3g}"
+
+
+def against_oracle(
+    rule: Rule, name: str, before: Moment, G: np.ndarray, after: Moment, label: str = "", scheduled: bool = False
+) -> float:
+    """One step of one parameter, from the backend's own state, against the oracle. Returns the worst ratio."""
+    W, fields, reached = before.params[name], before.state[name], after.state[name]
+    kind = next((c.__name__ for c in type(rule).__mro__ if c.__name__ in oracle.KNOWN), None)
+    if kind is None:
+        raise NotSupported(f"the oracle does not know {type(rule).__name__}")
+    u, t = unit_roundoff(W.dtype), int(fields["step"]) + 1
+    need(int(reached["step"]) == t, f"{name}.step is {reached['step']} after update {t}")
+    final = physical(reached)
+    expected = predicted(kind, oracle.Step(values(rule), physical(fields), wide(W), wide(G), t, final, u), name)
+    sigma = step_spread(rule, fields, W, G, t, u, scheduled)
+    defect = float(np.max(expected.pop("basis_defect", np.zeros(()))))
+    within(f"{label}{name} basis at update {t}", defect / (30 * max(W.shape[-2:], default=1) * u) * THRESHOLD)
+    worst = 0.0
+    for field, value in expected.items():
+        actual = wide(after.params[name]) if field == "W" else final[field]
+        ignore = half_ulp(value, W.dtype) if field == "W" else 0.0
+        what = "parameter" if field == "W" else field
+        worst = max(worst, within(f"{label}{name} {what} at update {t}", ratio(actual, value, sigma[field], u, ignore)))
+    return worst
+
+
+def predicted(kind: str, step: oracle.Step, name: str) -> Arrays:
+    """The oracle's step; a state that it cannot read is the backend's fault."""
+    try:
+        return oracle.step(kind, step)
+    except (IndexError, KeyError, ValueError) as error:
+        shapes = ", ".join(f"{field} {x.shape}" for field, x in step.state.items())
+        raise Broken(f"{name} has a state of other fields or shapes than documented: {shapes}") from error
+
+
+def twins(label: str, x: np.ndarray, y: np.ndarray, sigma: float, dtype: Any, steps: int = 1) -> float:
+    """Two honest results of one computation: each may err by σ, and at each step by a rounding to a narrow dtype."""
+    x, y = wide(x), wide(y)
+    ignore = steps * (half_ulp(x, dtype) + half_ulp(y, dtype))
+    u = unit_roundoff(dtype)
+    return within(label, ratio(x, y, max(np.sqrt(2) * sigma, u * norm(y)), u, ignore))

@@ -1,0 +1,52 @@
+"""A step keeps every dtype and shape; the state is float32 or wider, with its documented fields.
+
+Parameters keep theirs; state fields carry the names of the rule's `State` and `step`, a count from 0; they are float64
+beside float64 parameters, float32 or wider otherwise, and none changes its shape or dtype from step to step.
+"""
+
+import numpy as np
+
+from deva_conformance.cases import Case
+from deva_conformance.driver import Subject
+from deva_conformance.laws._law import Domain, module_law
+from deva_conformance.laws._steps import Moment, copied, moment, need, rule_for
+
+
+def check_parameter(case: Case, name: str, start: Moment, now: Moment, k: int) -> None:
+    """One parameter after k steps."""
+    problem = case.problems[int(name[1:])]
+    W, fields = now.params[name], dict(now.state[name])
+    given = start.params[name]
+    need(W.dtype.name == problem.dtype, f"{name} became {W.dtype.name} after {k} steps, was {problem.dtype}")
+    need(W.shape == problem.shape, f"{name} has the shape {W.shape} after {k} steps, had {problem.shape}")
+    need(int(fields.pop("step")) == k, f"{name}.step is {now.state[name]['step']} after {k} steps")
+    documented = set(rule_for(case.rule, problem.shape).State._fields)
+    need(set(fields) == documented, f"{name} has the state {sorted(fields)}, documented are {sorted(documented)}")
+    least = 8 if given.dtype == np.float64 else 4
+    for field, x in fields.items():
+        wide_enough = x.dtype.kind == "f" and x.dtype.itemsize >= least
+        need(wide_enough, f"{name}.{field} is {x.dtype.name} beside a {problem.dtype} parameter")
+        first = start.state[name][field]
+        same = (x.shape, x.dtype) == (first.shape, first.dtype)
+        need(same, f"{name}.{field} turned from {first.dtype}{first.shape} to {x.dtype}{x.shape}")
+
+
+def check(subject: Subject, case: Case) -> float:
+    """Look at dtypes, shapes and names before and after each step."""
+    run = subject.start(case.rule, case.params())
+    start = now = moment(run)
+    for k in range(case.steps + 1):
+        for name in now.params:
+            check_parameter(case, name, start, now, k)
+        if k < case.steps:
+            run.step(copied(case.gradients(k)))
+            now = moment(run)
+    return 0.0
+
+
+LAW = module_law(
+    "dtype-and-shape",
+    check,
+    __doc__,
+    domain=Domain(matrix_panels=(((3, 5),), ((2, 3, 4),), ((6, 1),)), vector_panels=(((5,), ()), ((3, 4),)), steps=2),
+)

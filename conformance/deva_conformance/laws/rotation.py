@@ -1,0 +1,88 @@
+"""Rotating rows and columns of parameter and gradients rotates the update.
+
+Domain (numerics §6.2): Muon and AdaGO; DeVA with the published basis, without sign stabilisation (signs depend on the
+basis's own signs only, but a dead zone does not rotate), on square matrices of full rank. A basis that starts from the
+coordinate axes is not equivariant: a numbered deviation. The rotated problem is rounded to the dtype, so inputs count
+as one rounding off; narrow dtypes, where that rounding is coarser than the arithmetic, are left out.
+"""
+
+import numpy as np
+
+from deva_conformance.cases import FULL_RANK, NONZERO, Case, Problem
+from deva_conformance.driver import Subject
+from deva_conformance.laws._law import Domain, module_law
+from deva_conformance.laws._steps import Arrays, twins, walk
+from deva_conformance.physical import wide
+from deva_conformance.tolerance import run_spread, unit_roundoff
+from deva_core import DeVA
+
+ROTATIONS = 2
+
+
+def rotation(p: Problem, side: int) -> np.ndarray:
+    """A random orthogonal matrix for one side of a problem."""
+    n = p.shape[side]
+    return np.linalg.qr(p.generator(ROTATIONS, 0, side % 2).standard_normal((n, n)))[0]
+
+
+def rotated(p: Problem, X: np.ndarray, back: bool = False) -> np.ndarray:
+    """`P X Qᵀ`, or `Pᵀ X Q`, rounded to X's dtype."""
+    P, Q = rotation(p, -2), rotation(p, -1)
+    Y = P.T @ wide(X) @ Q if back else P @ wide(X) @ Q.T
+    return Y if back else Y.astype(X.dtype)
+
+
+def with_twins(case: Case, arrays: Arrays) -> Arrays:
+    """Arrays beside their rotated twins."""
+    return {**arrays, **{n + "R": rotated(p, arrays[n]) for n, p in zip(arrays, case.problems, strict=True)}}
+
+
+def check(subject: Subject, case: Case) -> float:
+    """Run each problem beside its rotated twin."""
+    params, grads, worst = case.params(), [case.gradients(k) for k in range(case.steps)], 0.0
+    end = walk(subject, case.rule, with_twins(case, params), [with_twins(case, g) for g in grads])
+    for (name, W), p in zip(params.items(), case.problems, strict=True):
+        u = unit_roundoff(W.dtype)
+        sigma = run_spread(case.rule, W, [g[name] for g in grads], u, noisy_inputs=True)["W"]
+        back = rotated(p, end.params[name + "R"], back=True)
+        worst = max(
+            worst, twins(f"{name}: a matrix and its rotated twin", back, end.params[name], sigma, W.dtype, case.steps)
+        )
+    return worst
+
+
+def well_posed(case: Case) -> Case:
+    """The case on families and shapes for which the published basis is defined."""
+    if not isinstance(case.rule, DeVA):
+        return case
+    kept = (
+        Problem(
+            FULL_RANK[p.seed % len(FULL_RANK)] if p.family not in FULL_RANK else p.family,
+            (4, 4),
+            p.scale,
+            p.seed,
+            p.dtype,
+        )
+        for p in case.problems
+    )
+    return Case(case.rule, tuple(kept), case.steps)
+
+
+def check_well_posed(subject: Subject, case: Case) -> float:
+    """The check, on the law's domain."""
+    return check(subject, well_posed(case))
+
+
+LAW = module_law(
+    "rotation",
+    check_well_posed,
+    __doc__,
+    domain=Domain(
+        applies=lambda rule: rule.matrix,
+        restricted=lambda rule: {"basis": ("eigh",), "sign_stabilization": (False,), "max_precondition_dim": (10000,)},
+        matrix_panels=(((4, 4),), ((3, 5),), ((2, 3, 4),), ((5, 3),)),
+        families=NONZERO,
+        dtypes=("float32", "float64"),
+        steps=2,
+    ),
+)

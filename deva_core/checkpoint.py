@@ -1,0 +1,253 @@
+"""The portable checkpoint: an optimizer's state in one safetensors file that every backend reads and writes.
+
+| where | what |
+|---|---|
+| tensors | `<parameter>/<field>`, logical `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
+| `format`, `format_version` | `deva-optim`, `1` |
+| `specification_version` | of the rules' arithmetic: trajectories may differ between two of them |
+| `optimizer` | JSON: `count`, and per parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
+| `sha256` | of the whole file, with these 64 digits zero |
+
+Core owns the schema and its checks, over host arrays (anything with `dtype.name`, `shape` and `astype`); a backend
+passes in safetensors' own functions. Parameters themselves are not stored: their framework does that.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deva_core.rule import Rule, concrete, hyperparameters, is_scalar_array
+
+FORMAT, FORMAT_VERSION, SPECIFICATION_VERSION = "deva-optim", "1", "1"
+SCHEDULE = "<schedule>"
+"""What stands for a callable hyperparameter."""
+BLANK = "0" * 64
+Rename = Mapping[str, str] | Callable[[str], str] | None
+"""From a parameter's name in the checkpoint to its name here."""
+
+
+class CheckpointError(ValueError):
+    """A file that is corrupt, or that does not belong to this optimizer; the message says what differs."""
+
+
+class Entry(NamedTuple):
+    """One parameter's state, in plain terms."""
+
+    rule: Rule
+    layout: str
+    step: int
+    fields: Mapping[str, Any]
+
+
+def primitive(value: Any) -> Any:
+    """A hyperparameter's value as JSON can hold it."""
+    if callable(value):
+        return SCHEDULE
+    return concrete(value) if is_scalar_array(value) else value
+
+
+def description(entry: Entry) -> dict[str, Any]:
+    """What the metadata says of a parameter."""
+    values = {name: primitive(getattr(entry.rule, name)) for name in hyperparameters(entry.rule)}
+    return {
+        "step": int(entry.step),
+        "rule": type(entry.rule).__name__,
+        "hyperparameters": json.loads(json.dumps(values)),
+        "layout": entry.layout,
+    }
+
+
+def tensor_name(parameter: str, field: str) -> str:
+    """`<parameter>/<field>`."""
+    return parameter.replace("%", "%25").replace("/", "%2F") + "/" + field
+
+
+def pack(entries: Mapping[str, Entry], count: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tensors and metadata."""
+    tensors = {tensor_name(name, field): x for name, entry in entries.items() for field, x in entry.fields.items()}
+    optimizer = {"count": int(count), "parameters": {name: description(entry) for name, entry in entries.items()}}
+    metadata = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "specification_version": SPECIFICATION_VERSION,
+        "optimizer": json.dumps(optimizer, sort_keys=True),
+        "sha256": BLANK,
+    }
+    return tensors, metadata
+
+
+def seal(data: bytes) -> bytes:
+    """The file with its digest in place."""
+    return data.replace(BLANK.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def metadata_of(data: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"not a deva-optim checkpoint, or corrupt: its header cannot be read ({error})") from None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise CheckpointError("not a deva-optim checkpoint: its metadata names another format")
+    return metadata
+
+
+def verified(data: bytes) -> dict[str, str]:
+    """The metadata, once the digest over the whole file agrees.
+
+    Raises:
+        CheckpointError: it does not: the file is truncated or was changed.
+    """
+    metadata = metadata_of(data)
+    digest = str(metadata.get("sha256", ""))
+    blank = data.replace(digest.encode(), BLANK.encode(), 1) if len(digest) == 64 else data
+    if hashlib.sha256(blank).hexdigest() != digest:
+        raise CheckpointError("corrupt: the SHA-256 of the file is not the one written in it (truncated or changed)")
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"format version {metadata.get('format_version')!r}; this library reads {FORMAT_VERSION!r}"
+        )
+    return metadata
+
+
+def write(path: Any, data: bytes) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, which is then renamed."""
+    path = Path(path)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save(path: Any, entries: Mapping[str, Entry], count: int, serialize: Callable[..., bytes]) -> None:
+    """Write the state of an optimizer; `serialize(tensors, metadata)` is safetensors' `save`."""
+    tensors, metadata = pack(entries, count)
+    write(path, seal(serialize(tensors, metadata)))
+
+
+def load(
+    path: Any, live: Mapping[str, Entry], deserialize: Callable[[bytes], Mapping[str, Any]], rename: Rename = None
+) -> tuple[int, dict[str, Entry]]:
+    """Read the state for an optimizer whose own is `live`: `(count, entries)`. Nothing of `live` is changed.
+
+    `deserialize(data)` is safetensors' `load`.
+
+    Raises:
+        CheckpointError: the file is corrupt, or names, rules, structural hyperparameters, fields, shapes or
+            dtypes differ. The message says which. Numeric hyperparameters that differ only warn.
+    """
+    data = Path(path).read_bytes()
+    metadata = verified(data)
+    version = metadata.get("specification_version")
+    if version != SPECIFICATION_VERSION:
+        warnings.warn(
+            f"the checkpoint was written under specification version {version}, this is "
+            f"{SPECIFICATION_VERSION}: the trajectory may differ",
+            stacklevel=3,
+        )
+    optimizer, tensors = described(metadata), decoded(data, deserialize)
+    saved = renamed(optimizer["parameters"], rename)
+    check_names(saved, live)
+    entries = {name: restored(name, *saved[name], entry, tensors) for name, entry in live.items()}
+    return optimizer["count"], entries
+
+
+def decoded(data: bytes, deserialize: Callable[[bytes], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The tensors of a file."""
+    try:
+        return deserialize(data)
+    except Exception as error:  # safetensors has an error type of its own
+        raise CheckpointError(f"corrupt: the tensors cannot be read ({error})") from None
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value of the metadata can be a number of steps."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def described(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON about the optimizer, its form checked.
+
+    Raises:
+        CheckpointError: it does not have the form that this module writes.
+    """
+    try:
+        optimizer = json.loads(metadata["optimizer"])
+        count, parameters = optimizer["count"], optimizer["parameters"].items()
+        for name, entry in [("count", {"step": count}), *parameters]:
+            if not is_count(entry["step"]):
+                raise ValueError(f"step or count of {name!r} is {entry['step']!r}")
+        if not all(isinstance(e["rule"], str) and isinstance(e["hyperparameters"], dict) for _, e in parameters):
+            raise ValueError("a rule or its hyperparameters are of the wrong kind")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"the description of the optimizer is malformed: {type(error).__name__} {error}"
+        ) from None
+    return optimizer
+
+
+def renamed(parameters: Mapping[str, Any], rename: Rename) -> dict[str, tuple[str, Any]]:
+    """The saved parameters by their names here, each with its name there."""
+    new = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
+    saved = {str(new(name)): (name, description) for name, description in parameters.items()}
+    if len(saved) < len(parameters):
+        raise CheckpointError("rename gives two parameters one name")
+    return saved
+
+
+def check_names(saved: Mapping[str, Any], live: Mapping[str, Any]) -> None:
+    """Raise unless both have the same parameters."""
+    if saved.keys() != live.keys():
+        missing, extra = sorted(live.keys() - saved.keys()), sorted(saved.keys() - live.keys())
+        raise CheckpointError(f"parameters differ: not in the checkpoint {missing}, only in the checkpoint {extra}")
+
+
+def restored(name: str, saved_name: str, saved: Mapping[str, Any], live: Entry, tensors: Mapping[str, Any]) -> Entry:
+    """One parameter's entry, every part of it checked against the live one."""
+    own = description(live)
+    if saved["rule"] != own["rule"]:
+        raise CheckpointError(f"{name!r} was optimised by {saved['rule']}, here it is by {own['rule']}")
+    compare_hyperparameters(name, saved["hyperparameters"], own["hyperparameters"], live.rule)
+    prefix = tensor_name(saved_name, "")
+    found = {key.removeprefix(prefix) for key in tensors if key.startswith(prefix)}
+    if found != set(live.fields):
+        raise CheckpointError(f"the state of {name!r} has the fields {sorted(found)}, here {sorted(live.fields)}")
+    fields = {
+        field: checked(f"{field} of {name!r}", tensors[prefix + field], expected)
+        for field, expected in live.fields.items()
+    }
+    return Entry(live.rule, live.layout, saved["step"], fields)
+
+
+def compare_hyperparameters(name: str, saved: Mapping[str, Any], own: Mapping[str, Any], rule: Rule) -> None:
+    """Refuse structural differences; warn of numeric ones."""
+    kinds = hyperparameters(rule)
+    differing = {key for key in kinds if saved.get(key) != own[key]}
+    structural = sorted(key for key in differing if not kinds[key].numeric)
+    if structural:
+        words = ", ".join(f"{key} {saved.get(key)!r}, here {own[key]!r}" for key in structural)
+        raise CheckpointError(f"{type(rule).__name__} of {name!r} was constructed otherwise: {words}")
+    if differing:
+        words = ", ".join(f"{key} {saved.get(key)!r}, here {own[key]!r}" for key in sorted(differing))
+        warnings.warn(f"{type(rule).__name__} of {name!r} continues with other values: {words}", stacklevel=5)
+
+
+def checked(what: str, saved: Any, live: Any) -> Any:
+    """A tensor for the place of a live one: of its shape, at most as wide, in its dtype."""
+    if tuple(saved.shape) != tuple(live.shape):
+        raise CheckpointError(f"{what} has shape {tuple(saved.shape)}, here {tuple(live.shape)}")
+    if saved.dtype.itemsize > live.dtype.itemsize:
+        raise CheckpointError(f"{what} is {saved.dtype.name}, here {live.dtype.name}: it would lose precision")
+    return saved.astype(live.dtype)
