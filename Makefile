@@ -1,10 +1,10 @@
 # Needs Python >= 3.11, git and make. `make help` lists the commands.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := numpy torch jax conformance
+EXTRAS := numpy torch jax conformance $(if $(shell nvidia-smi -L 2>/dev/null),cupy)
 GROUPS := test
 
-.PHONY: help setup demo test lint docs bench clean
+.PHONY: help setup demo test lint docs bench gpu clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / - /'
 
@@ -43,6 +43,9 @@ docs: setup ## the site, in site/
 bench: setup ## every published figure, reprinted
 	$(BIN)/python -m benchmarks.trace_quadratic
 	$(BIN)/python -m benchmarks.well_posed
+
+gpu: setup ## the kit and timings on every GPU library here; says so where there is none
+	$(BIN)/python -m benchmarks.gpu
 
 clean: ## remove what these commands made
 	rm -rf .venv site dist out .pytest_cache .ruff_cache .import_linter_cache

@@ -73,16 +73,20 @@ class Muon(Orthogonalized):
 
     def update(self, G, S, W, t, b):
         """The algorithm box above."""
-        M = S.momentum * self.momentum + G if self.momentum_form == "sum" else ema(S.momentum, G, self.momentum, b)
-        O = polar(self.direction(M, G, t, b), self.orthogonalization, b)
+        M = self.averaged(S.momentum, G, b)
+        N = self.lookahead(M, G, t, b) if self.nesterov else M
+        O = polar(N, self.orthogonalization, b)
         return -self.lr * (self.shape_factor(W) * O + self.weight_decay * W), self.State(momentum=M)
 
-    def direction(self, M, G, t, b):
-        """N, in the form of the momentum: of an average, of a sum, or of an average with optax's bias correction."""
+    def averaged(self, M, G, b):
+        """β M + (1 - β) G; or the sum β M + G."""
+        return self.momentum * M + G if self.momentum_form == "sum" else ema(M, G, self.momentum, b)
+
+    def lookahead(self, M, G, t, b):
+        """β M + (1 - β) G once more; or that of a sum, or with optax's bias correction of its two terms."""
         β = self.momentum
         if self.momentum_form == "sum":
-            return β * M + G if self.nesterov else M
+            return β * M + G
         if self.momentum_form == "corrected":
-            ahead, now = gap(β, t + 1, M, b), gap(β, t, M, b)
-            return β * M / ahead + (1 - β) * G / now if self.nesterov else M / now
-        return β * M + (1 - β) * G if self.nesterov else M
+            return β * M / gap(β, t + 1, M, b) + (1 - β) * G / gap(β, t, M, b)
+        return β * M + (1 - β) * G

@@ -10,7 +10,15 @@ if find_spec("torch"):
 
     torch.set_num_threads(1)  # small matrices on busy cores: two threads wait for each other, a hundred times longer
 
-INSTALLED = {e.name: e for e in entry_points(group="deva.backends") if e.name == "numpy" or find_spec(e.name)}
+
+def runs_here(framework: str) -> bool:
+    """Whether a backend's framework is installed; CuPy also needs a device."""
+    if framework == "cupy":
+        return bool(find_spec("cupy")) and __import__("cupy").is_available()
+    return bool(find_spec(framework))
+
+
+INSTALLED = {e.name: e for e in entry_points(group="deva.backends") if runs_here(e.name)}
 
 
 @pytest.fixture(scope="session")

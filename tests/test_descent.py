@@ -5,7 +5,6 @@ import pytest
 
 from benchmarks.trace_quadratic import RULES, SPECTRA, suboptimality
 
-
 LRS = [0.1, 0.2, 0.4]
 
 

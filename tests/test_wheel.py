@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("deva_core", "deva_numpy", "deva_torch", "deva_jax", "deva_conformance")
+PACKAGES = ("deva_core", "deva_numpy", "deva_torch", "deva_jax", "deva_cupy", "deva_conformance")
 
 
 @pytest.fixture(scope="module")

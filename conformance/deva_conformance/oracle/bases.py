@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-SHIFT, CELL, FIRST_SWEEPS = 1e-3, 1.234567e-4, 4
+SHIFT, CELL, FIRST_SWEEPS = 1e-3, 1 / (2**20 + 0.03), 4
 """The constants of the canonical basis (specification, section 6.2)."""
 
 CANDIDATES = 128

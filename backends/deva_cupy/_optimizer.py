@@ -1,0 +1,54 @@
+"""The functional host on CuPy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deva_core import Backend, Rule
+from deva_core import Optimizer as CoreOptimizer
+from deva_cupy._backend import backend as backend_for
+from deva_cupy._backend import checked_compute_dtype, current_capability
+
+
+class Optimizer(CoreOptimizer):
+    """`deva_core.Optimizer` for CuPy arrays on the current device.
+
+    A step enqueues kernels and reads nothing back (docs/backends/cupy.md names the two options under which cuSOLVER
+    itself may wait).
+
+    Args:
+        rule: the rule for matrices. vector_rule, layout: as in `deva_core.Optimizer`.
+        backend: how to compute; by default CuPy's, as the next two say.
+        compute_dtype: dtype of the Newton–Schulz products: `"auto"` (bfloat16 on devices of compute capability 8.0 and
+            more where CuPy can hold it, else the working dtype), a dtype or its name. Never narrows float64.
+        replacements: False switches the fused kernels off.
+
+    Raises:
+        ValueError: no such compute dtype, or (in `init` and `step`) none on this device.
+
+    Example:
+        >>> import cupy  # an array needs a GPU  # doctest: +SKIP
+        >>> from deva_core import Muon
+        >>> from deva_cupy import Optimizer  # doctest: +SKIP
+        >>> optimizer = Optimizer(Muon(lr=0.1))  # doctest: +SKIP
+        >>> params = {"weight": cupy.ones((4, 3), dtype=cupy.float32)}  # doctest: +SKIP
+        >>> params, state = optimizer.step(params, params, optimizer.init(params))  # doctest: +SKIP
+        >>> state.slots["weight"].step  # doctest: +SKIP
+        1
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        backend: Backend | None = None,
+        compute_dtype: Any = "auto",
+        replacements: bool = True,
+    ) -> None:
+        super().__init__(rule, vector_rule, layout, backend)
+        self._compute_dtype = checked_compute_dtype(compute_dtype)
+        self._replacements = replacements
+
+    def backend_of(self, leaves: Mapping[str, Any]) -> Backend:
+        """The backend given, or CuPy's for the current device."""
+        return self.backend or backend_for(self._compute_dtype, current_capability(), self._replacements)
