@@ -5,6 +5,8 @@ from importlib.util import find_spec
 
 import pytest
 
+collect_ignore_glob = ["fake_cupy/*", "cuda_shim/*"]  # programs that tests run, with another module as `cupy`
+
 if find_spec("torch"):
     import torch
 

@@ -10,7 +10,7 @@ import pytest
 
 from deva_conformance import oracle
 from deva_conformance.noisy import Noisy
-from deva_conformance.oracle.bases import canonical_first, canonical_orders
+from deva_conformance.oracle.bases import CELL, canonical_first, canonical_orders
 from deva_conformance.oracle.svd import jacobi
 from deva_conformance.strategies import row, row_count, table
 from deva_core import RULES, Backend, Rule
@@ -109,7 +109,7 @@ def test_a_first_deva_step_of_a_diagonal_gradient_is_a_signed_identity():
 
 def test_a_quotient_on_an_edge_leaves_both_orders_open():
     """The order of two columns is not decided by rounding, so the oracle knows both."""
-    cell = 1.234567e-4
+    cell = CELL
     C = np.diag([10.5 * cell, 10.5 * cell + 1e-12, 1.0])
     assert len(canonical_orders(C, np.eye(3), slack=1e-9)) > 1
     assert canonical_orders(np.diag([1.0, 3.0, 2.0]), np.eye(3), slack=1e-9) == [(1, 2, 0)]
