@@ -18,7 +18,7 @@ from deva_core.linalg import frobenius, polar
 from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option, policy
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AdaGO(Orthogonalized):
     """AdaGO for matrices `(..., out, in)`.
 

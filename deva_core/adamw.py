@@ -15,7 +15,7 @@ from deva_core.elementwise import ema, gap
 from deva_core.rule import Rule, Scalar, hyper
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AdamW(Rule):
     """AdamW for arrays of any shape. ε is absolute, so a step depends on the gradients' scale, as it does everywhere.
 

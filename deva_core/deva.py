@@ -35,7 +35,7 @@ AUTHORS = dict(
 """What the authors' four classes share."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DeVA(Orthogonalized):
     """DeVA for matrices `(..., out, in)`. Pair it with `DeVAVector`, as its paper does.
 

@@ -17,7 +17,7 @@ from deva_core.linalg import max_abs, mean
 from deva_core.rule import Rule, Scalar, flag, hyper, policy
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class DeVAVector(Rule):
     """DeVA for vectors and everything else that is not a matrix; treats arrays of any shape elementwise.
 

@@ -17,7 +17,7 @@ from deva_core.linalg import polar
 from deva_core.rule import Orthogonalized, Scalar, flag, hyper, policy
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Muon(Orthogonalized):
     """Muon for matrices `(..., out, in)`.
 

@@ -10,7 +10,7 @@ from deva_core.backend import Array, Backend, is_float, working_dtype
 from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
 from deva_core.layout import Layout, as_layout
-from deva_core.rule import Rule, hyperparameters
+from deva_core.rule import Rule
 from deva_core.tree import named_leaves
 
 State = dict[str, Any]
@@ -114,7 +114,7 @@ def following(rule: Any, vector_rule: Any) -> Any:
     lr, own = getattr(rule, "lr", 0.0), getattr(vector_rule, "lr", None)
     if not rule.matrix or own is None or isinstance(lr, int | float):
         return vector_rule
-    default = hyperparameters(rule)["lr"].default
+    default = type(rule).default("lr")
 
     def at(value: Any, count: Any) -> Any:
         return value(count) if callable(value) else value

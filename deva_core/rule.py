@@ -142,6 +142,11 @@ def concrete(value: Any) -> float | None:
         return None
 
 
+def is_changed(value: Any, default: Any) -> bool:
+    """Whether a value is not the default; arrays, which may not be readable, always are."""
+    return hasattr(value, "dtype") or type(value) is not type(default) or value != default
+
+
 def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
     """Raise, in one message shape, unless `value` may stand for the hyperparameter `name` of `owner`."""
     problem, error = None, ValueError
@@ -160,7 +165,7 @@ def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
         raise error(f"{owner}.{name} must be {problem}, got {value!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Rule:
     """An optimizer's mathematics. Subclass it, declare fields with `hyper` and `option`, write `init` and `update`.
 
@@ -179,6 +184,18 @@ class Rule:
             value = plain(getattr(self, name))
             object.__setattr__(self, name, value)
             validate(type(self).__name__, name, hyper, value)
+
+    def __repr__(self) -> str:
+        """The learning rate, and what differs from the defaults."""
+        values = {name: getattr(self, name) for name in hyperparameters(self)}
+        shown = {"lr": values["lr"]} if "lr" in values else {}
+        shown |= {name: value for name, value in values.items() if is_changed(value, type(self).default(name))}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    @classmethod
+    def default(cls, name: str) -> Any:
+        """A hyperparameter's default."""
+        return hyperparameters(cls)[name].default
 
     def init(self, W: Array, b: Backend) -> NamedTuple:
         """The state before the first step. Every field is an array of its own, float32 or wider."""
@@ -234,7 +251,7 @@ class Rule:
         return new
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Orthogonalized(Rule):
     """What the rules share that replace a matrix by its polar factor."""
 

@@ -73,3 +73,12 @@ def test_a_schedule_is_called_with_the_updates_made_so_far_once_a_step(rule, sta
         run.step({"a": np.ones((2, 3)), "b": np.ones((3, 2))})
     traced = any(not isinstance(count, int) for count in calls)
     assert len(calls) == 1 if traced else calls == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "rule", [Muon(), Muon(lr=1, nesterov=False), AdaGO.dialect("paper"), DeVA.dialect("authors-factored")]
+)
+def test_repr_is_short_and_makes_the_rule_again(rule):
+    """The learning rate, and what differs from the defaults."""
+    assert eval(repr(rule)) == rule
+    assert repr(Muon(nesterov=False)) == "Muon(lr=0.02, nesterov=False)"

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from deva_core import Rule, hyperparameters
+from deva_core import Rule
 from deva_core.eager import ResolvedRules, warn_without_matrix
 from deva_core.parameter import (
     DefaultLayout,
@@ -105,7 +105,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _reference_lr(self, group: Mapping[str, Any]) -> float:
         """The lr at which the vector rule's own lr holds; a schedule's is the rule's default."""
         lr = group.get("lr", 1.0)
-        return float(hyperparameters(self._rule)["lr"].default if callable(lr) else lr)
+        return float(type(self._rule).default("lr") if callable(lr) else lr)
 
     def _named(self) -> Iterable[tuple[str, torch.Tensor]]:
         for k, group in enumerate(self.param_groups):
