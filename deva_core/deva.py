@@ -130,26 +130,23 @@ class DeVA(Orthogonalized):
 
     def refreshed(self, S: DeVAState, t: Any, b: Backend) -> DeVAState:
         """S with the bases of step t."""
+        return b.cond(t == 1, lambda S: first_bases(S, self.basis, b), lambda S: self.turned_if_due(S, t, b), S)
 
-        def later(S):
-            due = (t - 1) % self.precondition_frequency == 0
-            return b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
-
-        return b.cond(t == 1, lambda S: first_bases(S, self.basis, b), later, S)
+    def turned_if_due(self, S: DeVAState, t: Any, b: Backend) -> DeVAState:
+        """S with its bases refreshed, once every `precondition_frequency` steps."""
+        due = (t - 1) % self.precondition_frequency == 0
+        return b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
 
     def lagged(self, G, S, W, t, b):
         """As SOAP times it: the first call only builds the bases; later ones step, then learn of their gradient."""
+        S, unit = self.in_units(S, G, b)
 
         def begin(S):
-            S, unit = self.in_units(S, G, b)
             return b.xp.zeros_like(W), first_bases(with_covariances(S, G / unit, self.beta2, b), self.basis, b)
 
         def later(S):
-            S, unit = self.in_units(S, G, b)
             delta, S = self.moved(G, S, W, unit, t - 1, b)
-            S = with_covariances(S, G / unit, self.beta2, b)
-            due = (t - 1) % self.precondition_frequency == 0
-            return delta, b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
+            return delta, self.turned_if_due(with_covariances(S, G / unit, self.beta2, b), t, b)
 
         return b.cond(t == 1, begin, later, S)
 
@@ -179,18 +176,17 @@ class DeVA(Orthogonalized):
 
     def floored(self, v: Array, b: Backend) -> Array:
         """v with eps, 1 where that is zero."""
-        ε = {"relative": lambda: self.eps * mean(v, b), "absolute": lambda: self.eps, "numerator": lambda: 0.0}
-        return or_one(v + ε[self.eps_mode](), b)
+        if self.eps_mode == "numerator":
+            return or_one(v, b)
+        return or_one(v + self.eps * (mean(v, b) if self.eps_mode == "relative" else 1.0), b)
 
     def correction(self, t: Any, like: Array, b: Backend) -> Any:
         """√(1−β₂ᵗ), over 1−β₁ᵗ where numerator and V come from different averages, or as published: always."""
         if not self.bias_correction:
             return 1.0
         correction = root(gap(self.beta2, t, like, b), b)
-        different = self.numerator == "momentum" and self.statistics == "gradient"
-        return (
-            correction / gap(self.beta1, t, like, b) if different or self.bias_correction == "published" else correction
-        )
+        same = self.numerator == "statistics" or self.statistics == "momentum"
+        return correction if same and self.bias_correction is True else correction / gap(self.beta1, t, like, b)
 
 
 def dead_zone_sign(N: Array, dead_zone: float, b: Backend) -> Array:

@@ -23,7 +23,7 @@ from deva_core.tree import named_leaves, with_leaves
 
 
 class Slot(NamedTuple):
-    """One parameter's state: `step` counts its gradients; `state` holds the rule's, by block (see `fields`)."""
+    """One parameter's state: `step` counts its gradients; `state` is the rule's, a dict of them where it has blocks."""
 
     step: int
     state: State

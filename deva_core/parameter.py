@@ -13,8 +13,8 @@ from deva_core.layout import Layout, as_layout
 from deva_core.rule import Rule
 from deva_core.tree import named_leaves
 
-State = dict[str, Any]
-"""A parameter's state: a rule's NamedTuple for each of its matrices, by block name (`""` where there is one)."""
+State = Any
+"""A parameter's state: the rule's NamedTuple; of a parameter with blocks, a dict of one for each block."""
 
 DefaultLayout = Callable[[str, tuple[int, ...]], tuple[Any, str]]
 """A framework's convention: from a parameter's name and shape to a layout (or `"vector"`) and the reason."""
@@ -47,14 +47,13 @@ class Parameter:
     def from_fields(self, flat: Mapping[str, Array]) -> State:
         """The state that a flat dict holds: the inverse of `fields`."""
         State = self.rule.State
-        return {
-            block: State(**{name: flat[field_name(block, name)] for name in State._fields}) for block in self.blocks
-        }
+        names = State._fields
+        return unwrapped({block: State(*(flat[field_name(block, name)] for name in names)) for block in self.blocks})
 
-    def parts(self, W: Array, b: Backend) -> dict[str, Array]:
-        """What the rule sees: working-precision matrices by block name."""
-        W = b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False)
-        return {"": W} if self.layout is None else self.layout.split(W, b)
+    def parts(self, X: Array, like: Array, b: Backend) -> dict[str, Array]:
+        """What the rule sees of a parameter or its gradient: matrices by block, in the parameter's working dtype."""
+        X = b.xp.astype(X, working_dtype(like.dtype, b.xp), copy=False)
+        return {"": X} if self.layout is None else self.layout.split(X, b)
 
     def whole(self, parts: Mapping[str, Array], b: Backend) -> Array:
         """The parameter that these parts make."""
@@ -62,21 +61,33 @@ class Parameter:
 
     def init(self, W: Array, rule: Rule, b: Backend) -> State:
         """The state before the first step; `rule` is this parameter's, with its callables resolved."""
-        return {block: rule.init(part, b) for block, part in self.parts(W, b).items()}
+        return unwrapped({block: rule.init(part, b) for block, part in self.parts(W, W, b).items()})
 
     def update(self, G: Array, state: State, W: Array, t: Any, rule: Rule, b: Backend) -> tuple[Array, State]:
         """`(delta, state)` of step t, the delta of W's shape in working precision. An empty parameter has no update."""
-        Ws, Gs = self.parts(W, b), self.parts(G, b)
+        Ws, Gs = self.parts(W, W, b), self.parts(G, W, b)
         if 0 in self.shape:
             return self.whole(Ws, b), state
-        steps = {block: rule.update(Gs[block], state[block], Ws[block], t, b) for block in Ws}
+        states = wrapped(state)
+        steps = {block: rule.update(Gs[block], states[block], Ws[block], t, b) for block in Ws}
         delta = self.whole({block: delta for block, (delta, _) in steps.items()}, b)
-        return delta, {block: new for block, (_, new) in steps.items()}
+        return delta, unwrapped({block: new for block, (_, new) in steps.items()})
+
+
+def wrapped(state: State) -> dict[str, Any]:
+    """A state by block, `""` where there is one matrix."""
+    return state if isinstance(state, dict) else {"": state}
+
+
+def unwrapped(states: dict[str, Any]) -> State:
+    """The inverse of `wrapped`."""
+    return states[""] if states.keys() == {""} else states
 
 
 def fields(state: State) -> dict[str, Array]:
     """A parameter's state as one flat dict: `momentum`, or `q.momentum` where it has blocks."""
-    return {field_name(block, name): value for block, part in state.items() for name, value in part._asdict().items()}
+    parts = wrapped(state).items()
+    return {field_name(block, name): value for block, part in parts for name, value in part._asdict().items()}
 
 
 def field_name(block: str, name: str) -> str:

@@ -106,7 +106,7 @@ def test_a_layout_for_a_parameter_that_does_not_exist_is_an_error():
 def test_vector_hands_a_matrix_to_the_vector_rule():
     optimizer = Optimizer(Muon(), layout={"embedding": "vector"})
     slots = optimizer.init({"embedding": np.zeros((5, 3)), "weight": np.zeros((2, 3))}).slots
-    assert hasattr(slots["embedding"].state[""], "exp_avg") and hasattr(slots["weight"].state[""], "momentum")
+    assert hasattr(slots["embedding"].state, "exp_avg") and hasattr(slots["weight"].state, "momentum")
 
 
 def test_a_function_of_name_and_shape_is_a_layout():

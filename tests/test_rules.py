@@ -82,3 +82,15 @@ def test_repr_is_short_and_makes_the_rule_again(rule):
     """The learning rate, and what differs from the defaults."""
     assert eval(repr(rule)) == rule
     assert repr(Muon(nesterov=False)) == "Muon(lr=0.02, nesterov=False)"
+
+
+@pytest.mark.parametrize("rule", [Muon(), AdaGO(), DeVA()])
+def test_a_wider_gradient_widens_nothing(rule, start):
+    """A float64 gradient of a float32 parameter: state and parameter stay float32."""
+    run = start(rule, {"W": np.ones((2, 3), np.float32), "v": np.ones(3, np.float32)})
+    run.step({"W": np.ones((2, 3)), "v": np.ones(3)})
+    dtypes = [
+        x.dtype
+        for x in (*run.params.values(), *(x for s in run.state.values() for x in s.values() if hasattr(x, "dtype")))
+    ]
+    assert set(dtypes) == {np.dtype(np.float32)}

@@ -26,10 +26,10 @@ Params = Any
 
 
 class Slot(NamedTuple):
-    """One parameter's state: `step` counts its gradients; `state` holds the rule's, by block."""
+    """One parameter's state: `step` counts its gradients; `state` is the rule's, a dict of them where it has blocks."""
 
     step: jax.Array
-    state: dict[str, Any]
+    state: Any
 
 
 class RuleState(NamedTuple):

@@ -38,6 +38,7 @@ class Run:
             raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
         for name, p in self._params.items():
             G = grads.get(name)
+            p.grad_dtype = None  # gradients may be of another precision than their parameters, as elsewhere
             p.grad = None if G is None else to_torch(G)
         self._optimizer.step()
 
