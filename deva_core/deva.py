@@ -7,7 +7,7 @@ Song, Bai, Zhang, Bullins, Gleich (2026), arXiv 2602.06880, Algorithms 2, 3 and 
     G' = Q_Lᵀ G Q_R,  M <- β₁ M + (1 - β₁) G'      (M is kept in the basis, and rotated when it turns)
     N  = β₁ M + (1 - β₁) G'                        (Nesterov; without it, N = M)
     r, c = norms of the rows and columns of M      (Algorithm 4, "gradient": of G')
-    V <- β₂ V + (1 - β₂) r cᵀ                      (Algorithm 3, factored: the moments of r and c)
+    V <- β₂ V + (1 - β₂) r cᵀ                      (Algorithm 3, factored: the averages of r² and c²)
     Γ  = √(r cᵀ / V̂)
     W <- W - η (s Q_L (Γ ∘ polar(N)) Q_Rᵀ + λ W)   (s: the shape factor)
 """
@@ -48,7 +48,7 @@ class DeVA(Orthogonalized):
         precondition_frequency: steps from one refresh of the bases to the next; the first step refreshes.
         nesterov: orthogonalise one average ahead.
         statistics: r and c from the rows and columns of `"momentum"` (Algorithm 2) or `"gradient"` (Algorithm 4).
-        factored: keep the moments of r and c instead of V (Algorithm 3: less memory).
+        factored: keep the averages of r² and c² instead of V (after Algorithm 3: less memory).
         sign_stabilization: orthogonalise sign(N), with a dead zone: 0 where |N| <= 1e-4 max|N|.
         bias_correction: divide V by 1 - β₂ᵗ.
         basis: `"canonical"`, determined by its input (docs/decisions/0001), or `"eigh"`, as published.
@@ -166,12 +166,13 @@ class DeVA(Orthogonalized):
             v_r = ema(S.row_second_moment, r * r, self.beta2, b)
             v_c = ema(S.column_second_moment, c * c, self.beta2, b)
             S = S._replace(row_second_moment=v_r, column_second_moment=v_c)
-            square = top[0] / b.xp.sqrt(self.floored(v_r, b)) * (top[1] / b.xp.sqrt(self.floored(v_c, b)))
+            bottom = b.xp.sqrt(self.floored(v_r, b)) * b.xp.sqrt(self.floored(v_c, b))
         else:
             V = ema(S.second_moment, r * c, self.beta2, b)
             S = S._replace(second_moment=V)
-            ε = self.eps if self.eps_mode == "numerator" else 0.0
-            square = (top[0] * top[1] + ε) / self.floored(V, b)
+            bottom = self.floored(V, b)
+        ε = self.eps if self.eps_mode == "numerator" else 0.0
+        square = (top[0] * top[1] + ε) / bottom
         return b.xp.sqrt(square) * self.correction(t, X, b), S
 
     def floored(self, v: Array, b: Backend) -> Array:

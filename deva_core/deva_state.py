@@ -24,7 +24,7 @@ class DeVAState(NamedTuple):
     """The state of `DeVA`, for W of shape `(..., m, n)`.
 
     `momentum`: M, in the current basis. `second_moment`: V (empty when factored); `row_second_moment` and
-    `column_second_moment`: the moments of r and c (empty unless factored). `row_covariance`, `column_covariance`:
+    `column_second_moment`: the averages of r² and c² (empty unless factored). `row_covariance`, `column_covariance`:
     L and R; `row_basis`, `column_basis`: Q_L and Q_R (all four empty on a side that keeps the coordinate axes).
     Second moments and covariances are in units of `scale`², one number a matrix.
     """

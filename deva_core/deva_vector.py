@@ -19,7 +19,9 @@ from deva_core.rule import Rule, Scalar, flag, hyper, policy
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DeVAVector(Rule):
-    """DeVA for vectors and everything else that is not a matrix; treats arrays of any shape elementwise.
+    """DeVA for vectors and everything else that is not a matrix: arrays of any shape, elementwise.
+
+    The mean behind eps is that of the last two axes; axes before them are a batch.
 
     Args:
         lr: η, about the size of a step's entries.

@@ -74,7 +74,7 @@ class Muon(Orthogonalized):
     def update(self, G, S, W, t, b):
         """The algorithm box above."""
         M = self.averaged(S.momentum, G, b)
-        N = self.lookahead(M, G, t, b) if self.nesterov else M
+        N = self.direction(M, G, t, b)
         O = polar(N, self.orthogonalization, b)
         return -self.lr * (self.shape_factor(W) * O + self.weight_decay * W), self.State(momentum=M)
 
@@ -82,11 +82,12 @@ class Muon(Orthogonalized):
         """β M + (1 - β) G; or the sum β M + G."""
         return self.momentum * M + G if self.momentum_form == "sum" else ema(M, G, self.momentum, b)
 
-    def lookahead(self, M, G, t, b):
-        """β M + (1 - β) G once more; or that of a sum, or with optax's bias correction of its two terms."""
+    def direction(self, M, G, t, b):
+        """β M + (1 - β) G once more, or M; likewise of a sum, and with optax's bias correction of its terms."""
         β = self.momentum
         if self.momentum_form == "sum":
-            return β * M + G
+            return β * M + G if self.nesterov else M
         if self.momentum_form == "corrected":
-            return β * M / gap(β, t + 1, M, b) + (1 - β) * G / gap(β, t, M, b)
-        return β * M + (1 - β) * G
+            ahead, now = gap(β, t + 1, M, b), gap(β, t, M, b)
+            return β * M / ahead + (1 - β) * G / now if self.nesterov else M / now
+        return β * M + (1 - β) * G if self.nesterov else M

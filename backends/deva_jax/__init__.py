@@ -7,6 +7,8 @@ own; `explain` shows which parameter gets what;
 
 from deva_jax._checkpoint import load as load
 from deva_jax._checkpoint import save as save
+from deva_jax._migrate import export_state as export_state
+from deva_jax._migrate import import_state as import_state
 from deva_jax._rules import adago as adago
 from deva_jax._rules import adamw as adamw
 from deva_jax._rules import deva as deva

@@ -6,6 +6,8 @@ your own; `save` and `load` the portable checkpoint; `start` is the entry point 
 
 from deva_torch._checkpoint import load as load
 from deva_torch._checkpoint import save as save
+from deva_torch._migrate import export_state as export_state
+from deva_torch._migrate import import_state as import_state
 from deva_torch._optimizer import RuleOptimizer as RuleOptimizer
 from deva_torch._rules import AdaGO as AdaGO
 from deva_torch._rules import AdamW as AdamW

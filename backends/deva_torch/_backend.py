@@ -7,9 +7,7 @@ import array_api_compat.torch as xp
 import torch
 
 from deva_core import Backend
-
-REPLACEMENTS: dict[str, Any] = {}
-"""Faster functions for core's replaceable ones. Each needs a benchmark that shows its gain; there is none yet."""
+from deva_torch._replacements import REPLACEMENTS
 
 
 def checked_compute_dtype(value: Any) -> torch.dtype | None:

@@ -8,6 +8,8 @@
 
 from deva_conformance.cases import Case as Case
 from deva_conformance.cases import Problem as Problem
+from deva_conformance.check import check_backend as check_backend
+from deva_conformance.check import parametrize_with_checks as parametrize_with_checks
 from deva_conformance.driver import CannotRun as CannotRun
 from deva_conformance.driver import Subject as Subject
 from deva_conformance.driver import from_namespace as from_namespace
@@ -20,4 +22,3 @@ from deva_conformance.laws import law as law
 from deva_conformance.laws.schedules import Ramp as Ramp
 from deva_conformance.report import Report as Report
 from deva_conformance.report import Result as Result
-from deva_conformance.runner import check_backend as check_backend

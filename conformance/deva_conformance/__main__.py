@@ -9,25 +9,35 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deva_conformance.check import expected_failures, judged
 from deva_conformance.driver import CannotRun, Subject, from_namespace, installed, load
-from deva_conformance.laws import LAWS
+from deva_conformance.identity import decode
+from deva_conformance.laws import law
 from deva_conformance.plan import PROFILES
-from deva_conformance.report import Report, Result
-from deva_conformance.runner import check_backend
+from deva_conformance.report import Report, Result, describe
+from deva_conformance.runner import Watched, verdict
+from deva_conformance.workers import Plan, check_all, in_order, subject_of, tasks_for
 from deva_core import RULES, Rule
 
 COULD_NOT_RUN = 2
-COLOURS = {"pass": "green", "fail": "red", "error": "red", "not_supported": "dim"}
+COLOURS = {
+    "pass": "green",
+    "fail": "red",
+    "error": "red",
+    "expected": "yellow",
+    "not_supported": "dim",
+    "not_run": "dim",
+}
 
 app = typer.Typer(add_completion=False)
 
 
-def subjects(backends: list[str], namespaces: list[str]) -> list[Subject]:
-    """What to test: the named, or everything installed."""
+def subjects(backends: list[str], namespaces: list[str]) -> list[tuple[Subject, bool]]:
+    """What to test, and whether it is a namespace: the named, or everything installed."""
     names = backends or ([] if namespaces else installed())
     if not names and not namespaces:
         raise CannotRun("no backend is installed; name one as module:callable, or --namespace MODULE")
-    return [*map(load, names), *map(from_namespace, namespaces)]
+    return [*((load(n), False) for n in names), *((from_namespace(n), True) for n in namespaces)]
 
 
 def chosen(rules: str | None) -> list[type[Rule]]:
@@ -40,13 +50,16 @@ def chosen(rules: str | None) -> list[type[Rule]]:
     return [known[name.lower()] for name in names]
 
 
-def run_all(console: Console, tested: list[Subject], rules: list[type[Rule]], profile: str, seed: int) -> Report:
+def run_all(
+    console: Console, tested: list[tuple[Subject, bool]], rules: list[type[Rule]], plan: Plan, jobs: int | None
+) -> Report:
     """Run every law, with live progress; an interrupt keeps what was found."""
-    total = len(tested) * sum(law.domain.applies(rule) for rule in rules for law in LAWS)
     columns = TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     results: list[Result] = []
+    names, interrupted = [subject.name for subject, _ in tested], False
+    known = {subject.name: expected_failures(subject) for subject, _ in tested}
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=total)
+        task = progress.add_task("starting", total=None)
 
         def seen(result: Result) -> None:
             results.append(result)
@@ -55,11 +68,32 @@ def run_all(console: Console, tested: list[Subject], rules: list[type[Rule]], pr
                 progress.console.print(f"[red]✗[/] {escape(result.law)} {escape(result.backend)} {result.rule}")
 
         try:
-            for subject in tested:
-                check_backend(subject, rules=rules, profile=profile, seed=seed, progress=seen)
+            work = tasks_for(tested, rules)
+            progress.update(task, total=sum(len(w.laws) for w in work))
+            check_all(work, plan, seen, jobs)
         except KeyboardInterrupt:
-            return Report(tuple(results), profile, seed, interrupted=True)
-    return Report(tuple(results), profile, seed)
+            interrupted = True
+    made: list[Result] = []
+    for name in names:
+        made += judged([r for r in in_order(results, names) if r.backend == name], known[name])
+    return Report(tuple(made), plan.profile, plan.seed, interrupted=interrupted)
+
+
+def reproduce(id: str) -> int:
+    """Run one case again."""
+    try:
+        identity = decode(id)
+    except ValueError as error:
+        raise CannotRun(str(error)) from None
+    subject = subject_of(identity.backend, identity.namespace)
+    watched = Watched(law(identity.law), subject)
+    status, cause, _ = verdict(watched, lambda: watched(identity.case))
+    rule = type(identity.case.rule).__name__
+    if status in ("fail", "error"):
+        print(f"BROKEN {identity.law} {identity.backend} {rule} {cause} [{describe(identity.case)}]")
+        return 1
+    print(f"{status} {identity.law} {identity.backend} {rule} [{describe(identity.case)}]")
+    return 0
 
 
 def grid(report: Report) -> Table:
@@ -70,8 +104,8 @@ def grid(report: Report) -> Table:
     for backend, rule in columns:
         table.add_column(f"{backend}\n{rule}", justify="right")
     found = {(r.law, r.backend, r.rule): r for r in report.results}
-    for law in dict.fromkeys(r.law for r in report.results):
-        table.add_row(law, *(shown(found.get((law, *column))) for column in columns))
+    for id in dict.fromkeys(r.law for r in report.results):
+        table.add_row(id, *(shown(found.get((id, *column))) for column in columns))
     return table
 
 
@@ -94,6 +128,9 @@ def conclude(console: Console, report: Report) -> None:
     if report.interrupted:
         print("INTERRUPTED what follows is not the whole verdict")
     for result in report.broken:
+        if result.identity:
+            print(f"--reproduce {result.identity}")
+    for result in report.broken:
         print(result.line)
 
 
@@ -104,14 +141,21 @@ def main(
     rules: Annotated[str | None, typer.Option(help="Comma-separated rules; all by default.")] = None,
     profile: Annotated[str, typer.Option(help="quick (a minute at most), full, or smoke.")] = "quick",
     seed: Annotated[int, typer.Option(help="Of the drawn cases.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="Write report.json and report.html here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write report.json, .xml and .html here.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for a check; 60, for full 600.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes; 2 by default.")] = None,
+    reproduce_id: Annotated[str | None, typer.Option("--reproduce", help="Run one broken case again.")] = None,
 ) -> None:
     """Prove a backend right. Exit status 0: it conforms; 1: it does not; 2: it could not be run."""
     console: Any = Console()
     try:
+        if reproduce_id:
+            raise typer.Exit(reproduce(reproduce_id))
         if profile not in PROFILES:
             raise CannotRun(f"no such profile: {profile}; there are {', '.join(PROFILES)}")
-        result = run_all(console, subjects(backend or [], namespace or []), chosen(rules), profile, seed)
+        seconds = time_limit or (600.0 if profile == "full" else 60.0)
+        tested = subjects(backend or [], namespace or [])
+        result = run_all(console, tested, chosen(rules), Plan(profile, seed, seconds), jobs)
     except CannotRun as reason:
         print(f"COULD NOT RUN {reason}")
         raise typer.Exit(COULD_NOT_RUN) from None

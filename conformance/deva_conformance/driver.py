@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from deva_core import Optimizer, Rule
+from deva_core import Backend, Optimizer, OptimizerState, Rule, checkpoint
 from deva_core.capabilities import Capabilities
+from deva_core.eager import Slot
 from deva_core.parameter import fields, stacks_of_out_in
 
 GROUP = "deva.backends"
@@ -25,6 +26,8 @@ class Subject:
 
     name: str
     start: Any = field(repr=False)
+    memory: dict = field(default_factory=dict, repr=False, compare=False)
+    """Runs that several laws compare others with, by case (`laws._steps.reference`)."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -78,6 +81,7 @@ class NamespaceStart:
     """`start` for a namespace: arrays go in through `xp.asarray` and come out through `np.asarray`."""
 
     xp: Any
+    backend: Backend | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -95,7 +99,7 @@ class NamespaceStart:
         replacements: bool = True,
     ) -> "NamespaceRun":
         """Begin a run."""
-        return NamespaceRun(self.xp, _StackOptimizer(rule, vector_rule, layout), params)
+        return NamespaceRun(self.xp, _StackOptimizer(rule, vector_rule, layout, self.backend), params)
 
 
 class NamespaceRun:
@@ -110,6 +114,35 @@ class NamespaceRun:
         """One step; a missing or None gradient leaves its parameter alone."""
         given = {name: self._xp.asarray(np.array(G)) for name, G in grads.items() if G is not None}
         self._params, self._state = self._optimizer.step(self._params, given, self._state)
+
+    def save(self, path: Any) -> None:
+        """Write the state as a portable checkpoint."""
+        from safetensors.numpy import save as serialize
+
+        checkpoint.save(path, self._entries(self._state), self._state.count, serialize)
+
+    def load(self, path: Any, rename: checkpoint.Rename = None) -> None:
+        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        from safetensors.numpy import load as deserialize
+
+        live = self._entries(self._optimizer.init(self._params))
+        count, loaded = checkpoint.load(path, live, deserialize, rename)
+        parameters = self._optimizer.assignment(self._params)
+        arrays = {n: {k: self._xp.asarray(np.array(x)) for k, x in e.fields.items()} for n, e in loaded.items()}
+        slots = {n: Slot(e.step, parameters[n].from_fields(arrays[n])) for n, e in loaded.items()}
+        self._state = OptimizerState(count, slots)
+
+    def _entries(self, state: OptimizerState) -> dict[str, checkpoint.Entry]:
+        parameters = self._optimizer.assignment(self._params)
+        return {
+            n: checkpoint.Entry(
+                parameters[n].rule,
+                str(parameters[n].layout or "vector"),
+                slot.step,
+                {k: np.array(x) for k, x in fields(slot.state).items()},
+            )
+            for n, slot in state.slots.items()
+        }
 
     @property
     def params(self) -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile("smoke", 1, 0, 1, 0, thorough=False),
-    "quick": Profile("quick", 2, 3, 1, 0),
+    "quick": Profile("quick", 4, 2, 1, 0),
     "full": Profile("full", 8, 40, 3, 3, shrink=True),
 }
 
@@ -82,7 +82,7 @@ def plan(law: Law, rule: type[Rule], subject: Subject, profile: Profile, seed: i
     values, dtypes = values_for(law, rule, capabilities), dtypes_for(law, capabilities)
     available = strategies.row_count(values)
     rows, random = profile.counts(law, costly, available)
-    start = 0 if law.thorough else crc32(f"{law.id}/{rule.__name__}".encode())
+    start = 0 if law.thorough else crc32(f"{law.key}/{rule.__name__}".encode())
     explicit = []
     for k in range(rows):
         shapes = panel(law, rule, start + k, costly)
@@ -105,8 +105,8 @@ def case(law: Law, rule: Rule, shapes: tuple[Shape, ...], dtypes: list[str], k: 
     domain, name = law.domain, type(rule).__name__
     cycle, made = [d for d in DTYPE_CYCLE if d in dtypes] or dtypes, []
     for j, shape in enumerate(shapes):
-        family = strategies.shifted(domain.families, law.id, name, k, j)
-        scale = strategies.shifted(domain.scales(type(rule)), law.id, name, k, j, "scale")
+        family = strategies.shifted(domain.families, law.key, name, k, j)
+        scale = strategies.shifted(domain.scales(type(rule)), law.key, name, k, j, "scale")
         made.append(Problem(family, shape, scale, 10_000 * seed + 100 * k + j, cycle[k % len(cycle)]))
     return Case(rule, tuple(made), domain.steps)
 

@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from deva_conformance.cases import Case
-from deva_conformance.tolerance import THRESHOLD
+from deva_conformance.identity import Identity, encode
+from deva_conformance.tolerance import DOUBLE, SINGLE, THRESHOLD
 
-STATUSES = ("pass", "fail", "error", "not_supported")
+STATUSES = ("pass", "fail", "error", "not_supported", "expected", "not_run")
 PACKAGES = ("deva-optim", "numpy", "hypothesis", "torch", "jax", "array-api-compat")
 
 
@@ -19,8 +21,9 @@ PACKAGES = ("deva-optim", "numpy", "hypothesis", "torch", "jax", "array-api-comp
 class Result:
     """One law for one rule of one backend.
 
-    `status`: "pass", "fail" (the law is broken), "error" (something was raised) or "not_supported". `ratio`: the worst
-    Monte-Carlo-arithmetic ratio among the cases that held. `case`: the one that did not.
+    `status`: "pass", "fail" (the law is broken), "error" (something was raised, or hung), "not_supported" (declared),
+    "expected" (a declared failure, with its reason) or "not_run". `ratio`: the worst Monte-Carlo-arithmetic ratio among
+    the cases that held. `case`: the one that did not.
     """
 
     law: str
@@ -32,6 +35,11 @@ class Result:
     cause: str
     case: Case | None
     seconds: float
+    hung: bool = False
+    dtypes: Mapping[str, tuple[int, float]] = dataclasses.field(default_factory=dict)
+    """For each dtype how many cases held, and their worst ratio."""
+    namespace: bool = False
+    """Whether the backend is a namespace driven through `deva_core.Optimizer`."""
 
     @property
     def broken(self) -> bool:
@@ -44,35 +52,55 @@ class Result:
         return f"BROKEN {self.law} {self.backend} {self.rule} {self.cause} [{describe(self.case)}]"
 
     @property
+    def identity(self) -> str:
+        """What `--reproduce` takes; empty where no case was begun."""
+        return encode(Identity(self.law, self.backend, self.namespace, self.case)) if self.case else ""
+
+    @property
     def reproducer(self) -> str:
         """A program that shows it again."""
         if self.case is None:
             return ""
-        load = (
-            "load" if ":" in self.backend or (self.backend.isidentifier() and not self.namespace) else "from_namespace"
-        )
+        load = "from_namespace" if self.namespace else "load"
         return (
+            f"# {self.law}: {self.cause}\n# python -m deva_conformance --reproduce {self.identity}\n"
             "from deva_conformance import Case, Problem, Ramp, from_namespace, law, load\n"
             f"from deva_core import {self.rule}\n\n"
             f"law({self.law!r}).check(\n    {load}({self.backend!r}),\n    {self.case!r},\n)\n"
         )
 
-    @property
-    def namespace(self) -> bool:
-        """Whether the backend is a namespace driven through `deva_core.Optimizer`."""
-        from deva_conformance.driver import installed
-
-        return ":" not in self.backend and self.backend not in installed()
-
     def as_dict(self) -> dict[str, Any]:
         """What the JSON report holds, timing apart."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("case", "seconds")}
+        plain = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name not in ("case", "seconds", "hung", "dtypes")
+        }
         return {
             **plain,
             "ratio": float(f"{self.ratio:.3g}"),
+            "dtypes": {d: {"checks": n, **roundoff(d, ratio)} for d, (n, ratio) in sorted(self.dtypes.items())},
             "case": repr(self.case) if self.case else None,
+            "reproduce": self.identity,
             "reproducer": self.reproducer,
         }
+
+
+HONEST = 0.6
+"""The median ratio of honest backends (numerics §5.2)."""
+
+
+def roundoff(dtype: str, ratio: float) -> dict[str, float]:
+    """A ratio, and the unit roundoff of an honest arithmetic that would show it: names what computes in less."""
+    return {
+        "ratio": float(f"{ratio:.3g}"),
+        "effective_unit_roundoff": float(f"{unit_roundoff_of(dtype) * ratio / HONEST:.3g}"),
+    }
+
+
+def unit_roundoff_of(dtype: str) -> float:
+    """Of the arithmetic that is due for a dtype."""
+    return DOUBLE if dtype == "float64" else SINGLE
 
 
 def describe(case: Case | None) -> str:
@@ -137,12 +165,23 @@ class Report:
         }
 
     def write(self, directory: Path) -> None:
-        """Write `report.json` and `report.html`."""
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "report.json").write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
-        from deva_conformance.page import page  # it renders what is defined here
+        """Write `report.json`, `report.xml` (JUnit), `report.html`, and a program for each broken law."""
+        from deva_conformance.junit import junit  # these render what is defined here
+        from deva_conformance.page import page
 
-        (directory / "report.html").write_text(page(self), encoding="utf-8")
+        directory.mkdir(parents=True, exist_ok=True)
+        pages = {"json": json.dumps(self.as_dict(), indent=1) + "\n", "xml": junit(self), "html": page(self)}
+        for kind, text in pages.items():
+            (directory / f"report.{kind}").write_text(text, encoding="utf-8")
+        for result in self.broken:
+            if result.case:
+                (directory / program_name(result)).write_text(result.reproducer, encoding="utf-8")
+
+
+def program_name(result: Result) -> str:
+    """The file that shows a broken law again."""
+    words = "-".join((result.law, result.backend, result.rule))
+    return "reproduce-" + "".join(c if c.isalnum() or c in "-_" else "_" for c in words) + ".py"
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from zlib import crc32
 
 import numpy as np
@@ -11,11 +11,12 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis.errors import Flaky
 
 from deva_conformance.cases import Case
-from deva_conformance.driver import Subject
-from deva_conformance.laws import LAWS, Broken, Law, NotSupported
-from deva_conformance.plan import PROFILES, Plan, Profile, plan
-from deva_conformance.report import Report, Result
-from deva_core import RULES, Muon, Rule
+from deva_conformance.driver import NamespaceStart, Subject
+from deva_conformance.laws import Broken, Law, NotSupported
+from deva_conformance.limit import TimedOut, time_limit
+from deva_conformance.plan import Plan, Profile, plan
+from deva_conformance.report import Result
+from deva_core import Muon, Rule
 
 Progress = Callable[[Result], None]
 
@@ -23,13 +24,17 @@ COSTLY_SECONDS = 0.08
 """NumPy and torch take about a millisecond, array libraries in Python ten, JAX several hundred."""
 
 
+PROBE_LIMIT = 20.0
+
+
 class Watched:
-    """A law's check that remembers what it has seen: how many cases, the worst ratio, the last case."""
+    """A law's check that remembers what it has seen: how many cases, the worst ratio (by dtype too), the last case."""
 
     def __init__(self, law: Law, subject: Subject) -> None:
         self.law, self.subject = law, subject
         self.checks, self.ratio, self.unsupported = 0, 0.0, ""
         self.case: Case | None = None
+        self.dtypes: dict[str, tuple[int, float]] = {}
 
     def __call__(self, case: Case) -> None:
         """Check one case."""
@@ -41,6 +46,9 @@ class Watched:
             return
         self.checks += 1
         self.ratio = max(self.ratio, ratio)
+        dtype = case.problems[0].dtype
+        checks, worst = self.dtypes.get(dtype, (0, 0.0))
+        self.dtypes[dtype] = checks + 1, max(worst, ratio)
 
 
 def drive(watched: Watched, made: Plan, profile: Profile, seed: int) -> None:
@@ -66,30 +74,42 @@ def drive(watched: Watched, made: Plan, profile: Profile, seed: int) -> None:
     options(test)()
 
 
-def run_law(
-    law: Law, rule: type[Rule], subject: Subject, profile: Profile, seed: int = 0, costly: bool = False
-) -> Result:
-    """One law for one rule of one backend."""
-    begun, watched = time.perf_counter(), Watched(law, subject)
-    status, cause, case = "pass", "", None
+def verdict(watched: Watched, run: Callable[[], None]) -> tuple[str, str, bool]:
+    """The status, its cause, and whether the check hung."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            drive(watched, plan(law, rule, subject, profile, seed, costly), profile, seed)
-        if not watched.checks:
-            status, cause = "not_supported", watched.unsupported
+            run()
     except NotSupported as reason:
-        status, cause = "not_supported", str(reason)
+        return "not_supported", str(reason), False
     except Broken as broken:
-        status, cause, case = "fail", str(broken), watched.case
+        return "fail", str(broken), False
     except Flaky:
-        status, cause, case = (
-            "fail",
-            "a case broke the law once and kept it when repeated: not deterministic",
-            watched.case,
-        )
-    except Exception as error:  # whatever a backend raises is its result
-        status, cause, case = "error", in_a_line(error), watched.case
+        return "fail", "a case broke the law once and kept it when repeated: not deterministic", False
+    except TimedOut as late:
+        return "error", f"error: {late}", True
+    except (Exception, SystemExit) as error:  # whatever a backend raises is its result
+        return "error", in_a_line(error), False
+    return ("pass", "", False) if watched.checks else ("not_supported", watched.unsupported, False)
+
+
+def run_law(
+    law: Law,
+    rule: type[Rule],
+    subject: Subject,
+    profile: Profile,
+    seed: int = 0,
+    costly: bool = False,
+    seconds: float = 0,
+) -> Result:
+    """One law for one rule of one backend, within so many seconds (0: no limit)."""
+    begun, watched = time.perf_counter(), Watched(law, subject)
+
+    def run() -> None:
+        with time_limit(seconds):
+            drive(watched, plan(law, rule, subject, profile, seed, costly), profile, seed)
+
+    status, cause, hung = verdict(watched, run)
     return Result(
         law=law.id,
         backend=subject.name,
@@ -98,12 +118,23 @@ def run_law(
         checks=watched.checks,
         ratio=watched.ratio,
         cause=cause,
-        case=case,
+        case=watched.case if status in ("fail", "error") else None,
         seconds=time.perf_counter() - begun,
+        hung=hung,
+        dtypes=watched.dtypes,
+        namespace=isinstance(subject.start, NamespaceStart),
     )
 
 
-def is_costly(subject: Subject) -> bool:
+def unfinished(law: str, backend: str, rule: type[Rule], status: str, cause: str) -> Result:
+    """The result of a check that was not done, or not to its end."""
+    name = rule.__name__
+    return Result(
+        law=law, backend=backend, rule=name, status=status, checks=0, ratio=0.0, cause=cause, case=None, seconds=0.0
+    )
+
+
+def is_costly(subject: Subject, limit: float = PROBE_LIMIT) -> bool:
     """Whether beginning a run costs far more than its arithmetic: the backend compiles for each rule and shape.
 
     Decades lie between those that do and those that do not, so that one threshold tells them apart on any machine.
@@ -113,40 +144,14 @@ def is_costly(subject: Subject) -> bool:
         params = {"probe": np.ones((2, columns), np.float32)}
         begun = time.perf_counter()
         try:
-            subject.start(Muon(), params).step(params)
-        except Exception:  # the laws will say so
+            with time_limit(limit):
+                subject.start(Muon(), params).step(params)
+        except (Exception, SystemExit, TimedOut):  # the laws will say so
             return False
         seconds.append(time.perf_counter() - begun)
     return min(seconds) > COSTLY_SECONDS
 
 
-def in_a_line(error: Exception) -> str:
+def in_a_line(error: BaseException) -> str:
     """An exception without its traceback."""
     return f"error: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def check_backend(
-    subject: Subject,
-    *,
-    rules: Iterable[type[Rule]] = RULES,
-    laws: Sequence[Law] = LAWS,
-    profile: str = "quick",
-    seed: int = 0,
-    progress: Progress = lambda result: None,
-) -> Report:
-    """Every law for every rule it speaks of.
-
-    Example:
-        >>> from deva_conformance import check_backend, law, load
-        >>> from deva_core import Muon
-        >>> report = check_backend(load("numpy"), rules=[Muon], laws=[law("determinism")], profile="smoke")
-        >>> report.conforms
-        True
-    """
-    results, costly = [], is_costly(subject)
-    for rule in rules:
-        for law in laws:
-            if law.domain.applies(rule):
-                results.append(run_law(law, rule, subject, PROFILES[profile], seed, costly))
-                progress(results[-1])
-    return Report(tuple(results), profile=profile, seed=seed)

@@ -64,18 +64,33 @@ class Domain:
         return self.matrix_panels if rule.matrix else self.vector_panels
 
 
+SHARED = Domain(
+    matrix_panels=(((3, 5),), ((4, 4),), ((2, 3, 4),), ((6, 1),)),
+    vector_panels=(((5,), ()), ((3, 4),)),
+    steps=4,
+)
+"""The domain of laws that compare with one run."""
+
+
 @dataclass(frozen=True)
 class Law:
     """A law. `check(subject, case)` returns the worst ratio it saw (0 where equality is exact) or raises `Broken`.
 
-    `thorough`: every covering row of hyperparameters is looked at, whatever the profile.
+    `thorough`: every covering row of hyperparameters is looked at, whatever the profile. `shared`: its cases are those of
+    the other shared laws, so that they can compare with one and the same run.
     """
 
     id: str
     check: Callable[[Subject, Case], float]
     domain: Domain = field(default_factory=Domain)
     thorough: bool = False
+    shared: bool = False
     statement: str = ""
+
+    @property
+    def key(self) -> str:
+        """What its cases are drawn by."""
+        return "shared" if self.shared else self.id
 
 
 def module_law(id: str, check: Callable[[Subject, Case], float], statement: str | None, **options: Any) -> Law:

@@ -1,13 +1,16 @@
 """What laws share: runs, single steps before and after, comparison with the oracle and of twins."""
 
+import inspect
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deva_conformance import oracle
-from deva_conformance.cases import Case
+from deva_conformance.cases import FULL_RANK, Case
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Broken, NotSupported
 from deva_conformance.physical import physical, wide
@@ -35,6 +38,19 @@ def moment(run: Any) -> Moment:
     return Moment(copied(run.params), copied(run.state))
 
 
+def ask_for(subject: Subject, **options: Any) -> dict[str, Any]:
+    """Options of `start` beyond the plain ones, if it takes them."""
+    try:
+        parameters = inspect.signature(subject.start).parameters
+    except (TypeError, ValueError):  # compiled callables have none to read
+        return options
+    free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    missing = [name for name in options if name not in parameters and not free]
+    if missing:
+        raise NotSupported(f"start takes no {', '.join(missing)}")
+    return options
+
+
 def begin(subject: Subject, rule: Rule, params: Arrays, **options: Any) -> Any:
     """A run over own copies of the parameters."""
     return subject.start(rule, copied(params), **options)
@@ -52,12 +68,89 @@ def steps(subject: Subject, case: Case, rule: Rule | None = None) -> Iterator[tu
         before = after
 
 
-def walk(subject: Subject, rule: Rule, params: Arrays, grads: list[Arrays]) -> Moment:
+def walk(subject: Subject, rule: Rule, params: Arrays, grads: list[Arrays], **options: Any) -> Moment:
     """Where a run ends."""
-    run = begin(subject, rule, params)
+    run = begin(subject, rule, params, **options)
     for g in grads:
         run.step(copied(g))
     return moment(run)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A plain run of a case: the moment before each step and at the end, and the checkpoint of the middle."""
+
+    moments: tuple[Moment, ...]
+    checkpoint: bytes | None
+    traces: int | None
+
+    @property
+    def end(self) -> Moment:
+        """Where it ends."""
+        return self.moments[-1]
+
+
+def middle(case: Case) -> int:
+    """After how many steps a reference saves its state."""
+    return case.steps // 2
+
+
+def reference(subject: Subject, case: Case) -> Reference:
+    """The plain run of a case, made once for each subject: several laws compare another run with it."""
+    if case not in subject.memory:
+        run = begin(subject, case.rule, case.params())
+        moments, saved = [moment(run)], None
+        for k in range(case.steps):
+            run.step(case.gradients(k))
+            moments.append(moment(run))
+            if k + 1 == middle(case) and hasattr(run, "save"):
+                saved = saved_bytes(run)
+        subject.memory[case] = Reference(tuple(moments), saved, getattr(run, "traces", None))
+    return subject.memory[case]
+
+
+def saved_bytes(run: Any) -> bytes:
+    """What `Run.save` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.safetensors"
+        run.save(path)
+        return path.read_bytes()
+
+
+def load_bytes(run: Any, data: bytes) -> None:
+    """`Run.load` from a file of these bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.safetensors"
+        path.write_bytes(data)
+        run.load(path)
+
+
+def same(label: str, x: Mapping[str, Any], y: Mapping[str, Any]) -> None:
+    """Bit-identical mappings of arrays."""
+    for name in x:
+        need(name in y, f"{label} {name} is missing")
+        if isinstance(x[name], Mapping):
+            same(f"{label} {name}", x[name], y[name])
+        else:
+            equal(f"{label} {name}", np.asarray(x[name]), np.asarray(y[name]))
+
+
+def same_moment(label: str, x: Moment, y: Moment) -> None:
+    """Bit-identical parameters and state."""
+    same(f"{label}: parameter", x.params, y.params)
+    same(f"{label}: state of", x.state, y.state)
+
+
+def well_posed(case: Case) -> Case:
+    """The case; where the bases are the published ones, with square problems of full rank, for which they are defined."""
+    if getattr(case.rule, "basis", "") != "eigh":
+        return case
+    kept = []
+    for p in case.problems:
+        family = p.family if p.family in FULL_RANK else FULL_RANK[p.seed % len(FULL_RANK)]
+        shape = p.shape if len(p.shape) < 2 else (*p.shape[:-2], 4, 4)
+        kept.append(replace(p, family=family, shape=shape))
+    return replace(case, problems=tuple(kept))
 
 
 def rule_for(rule: Rule, shape: tuple[int, ...]) -> Rule:

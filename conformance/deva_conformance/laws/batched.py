@@ -17,17 +17,16 @@ def singles(stacks: Arrays) -> Arrays:
 
 
 def check(subject: Subject, case: Case) -> float:
-    """Run the stack and its matrices."""
+    """Run the stack beside its matrices."""
     params, grads, worst = case.params(), [case.gradients(k) for k in range(case.steps)], 0.0
-    stacked = walk(subject, case.rule, params, grads)
-    apart = walk(subject, case.rule, singles(params), [singles(g) for g in grads])
+    end = walk(subject, case.rule, {**params, **singles(params)}, [{**g, **singles(g)} for g in grads])
     for name, W in params.items():
-        need(stacked.params[name].shape == W.shape, f"{name} has the shape {stacked.params[name].shape}")
+        need(end.params[name].shape == W.shape, f"{name} has the shape {end.params[name].shape}")
         for k in range(len(W)):
             sigma = run_spread(case.rule, W[k], [g[name][k] for g in grads], unit_roundoff(W.dtype))["W"]
             label = f"{name}[{k}]: in a stack and alone"
             worst = max(
-                worst, twins(label, stacked.params[name][k], apart.params[f"{name}[{k}]"], sigma, W.dtype, case.steps)
+                worst, twins(label, end.params[name][k], end.params[f"{name}[{k}]"], sigma, W.dtype, case.steps)
             )
     return worst
 

@@ -1,7 +1,8 @@
 """A parameter's update depends on nothing but itself.
 
 Other parameters, before or after it and of the same shape, and NaN or infinities in their gradients change it by no
-more than rounding (fast paths may stack equal shapes), and leave it finite.
+more than rounding (fast paths may stack equal shapes), and leave it finite. The parameter whose gradient is NaN shows it
+(numerics §5.7): nothing is repaired in silence.
 """
 
 from typing import Any
@@ -49,6 +50,8 @@ def check_one(subject: Subject, case: Case, p: Problem) -> float:
         together = walk(subject, case.rule, params, company)
     X, Y = alone.params["own"], together.params["own"]
     need(bool(np.all(np.isfinite(Y.astype(np.float64)))), "NaN in another parameter's gradient spreads to a parameter")
+    shown = not np.all(np.isfinite(together.params["before"].astype(np.float64)))
+    need(shown, "NaN in a gradient does not show in its parameter")
     sigma = run_spread(rule_for(case.rule, p.shape), W, grads, unit_roundoff(W.dtype))["W"]
     return twins("a parameter alone and beside others", X, Y, sigma, W.dtype, case.steps)
 

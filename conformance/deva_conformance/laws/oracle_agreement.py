@@ -8,25 +8,13 @@ Domain: all rules and hyperparameters; AdamW's gradients within the range of the
 """
 
 from deva_conformance import oracle
-from deva_conformance.cases import FULL_RANK, Case
+from deva_conformance.cases import Case
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, module_law
-from deva_conformance.laws._steps import Moment, against_oracle, rule_for, steps, values, within
+from deva_conformance.laws._steps import Moment, against_oracle, rule_for, steps, values, well_posed, within
 from deva_conformance.physical import physical
 from deva_conformance.tolerance import ratio, unit_roundoff
 from deva_core import Rule
-
-
-def well_posed(case: Case) -> Case:
-    """The case, its problems exchanged for square ones of full rank where the bases are the published ones."""
-    if getattr(case.rule, "basis", "") != "eigh":
-        return case
-    kept = []
-    for p in case.problems:
-        family = p.family if p.family in FULL_RANK else FULL_RANK[p.seed % len(FULL_RANK)]
-        shape = p.shape if len(p.shape) < 2 else (*p.shape[:-2], 4, 4)
-        kept.append(type(p)(family, shape, p.scale, p.seed, p.dtype))
-    return Case(case.rule, tuple(kept), case.steps)
 
 
 def begins(rule: Rule, name: str, at: Moment) -> None:

@@ -8,13 +8,12 @@ as one rounding off; narrow dtypes, where that rounding is coarser than the arit
 
 import numpy as np
 
-from deva_conformance.cases import FULL_RANK, NONZERO, Case, Problem
+from deva_conformance.cases import NONZERO, Case, Problem
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, module_law
-from deva_conformance.laws._steps import Arrays, twins, walk
+from deva_conformance.laws._steps import Arrays, twins, walk, well_posed
 from deva_conformance.physical import wide
 from deva_conformance.tolerance import run_spread, unit_roundoff
-from deva_core import DeVA
 
 ROTATIONS = 2
 
@@ -39,6 +38,7 @@ def with_twins(case: Case, arrays: Arrays) -> Arrays:
 
 def check(subject: Subject, case: Case) -> float:
     """Run each problem beside its rotated twin."""
+    case = well_posed(case)
     params, grads, worst = case.params(), [case.gradients(k) for k in range(case.steps)], 0.0
     end = walk(subject, case.rule, with_twins(case, params), [with_twins(case, g) for g in grads])
     for (name, W), p in zip(params.items(), case.problems, strict=True):
@@ -51,31 +51,9 @@ def check(subject: Subject, case: Case) -> float:
     return worst
 
 
-def well_posed(case: Case) -> Case:
-    """The case on families and shapes for which the published basis is defined."""
-    if not isinstance(case.rule, DeVA):
-        return case
-    kept = (
-        Problem(
-            FULL_RANK[p.seed % len(FULL_RANK)] if p.family not in FULL_RANK else p.family,
-            (4, 4),
-            p.scale,
-            p.seed,
-            p.dtype,
-        )
-        for p in case.problems
-    )
-    return Case(case.rule, tuple(kept), case.steps)
-
-
-def check_well_posed(subject: Subject, case: Case) -> float:
-    """The check, on the law's domain."""
-    return check(subject, well_posed(case))
-
-
 LAW = module_law(
     "rotation",
-    check_well_posed,
+    check,
     __doc__,
     domain=Domain(
         applies=lambda rule: rule.matrix,

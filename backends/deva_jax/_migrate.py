@@ -1,0 +1,164 @@
+"""Moving in and out: state of optax transformations, taken over and given back."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from deva_core.migrate import Peer, export_fields, import_fields
+from deva_core.parameter import fields
+from deva_jax._checkpoint import transform_of
+from deva_jax._transform import Params, RuleState, Slot, Transform, named
+
+HELD = {"optax": ("mu", "nu", "count"), "adamw": ("exp_avg", "exp_avg_sq", "step")}
+"""What core calls the fields of optax's states `mu`, `nu`, `count`: in `optax.contrib.muon`, in `optax.adamw`."""
+
+
+def import_state(
+    optimizer: optax.GradientTransformation,
+    params: Params,
+    peer_state: Any,
+    source: str = "optax",
+    *,
+    beta1: float | None = None,
+) -> RuleState:
+    """The state with which a transformation of this package goes on from another's.
+
+    Leaves are matched by their path. A leaf that the peer has no state for starts anew. Nothing given is changed.
+
+    Args:
+        optimizer: a transformation of this package; of a chain, the inner one.
+        params: the parameters, as both transformations see them.
+        peer_state: the state of `optax.contrib.muon`, or of `optax.adamw` (or `adam`), alone or inside a chain.
+        source: `"optax"` for the first, `"adamw"` for the second.
+        beta1: β₁ of the second, which its state does not hold; needed where its average becomes Muon's.
+
+    Raises:
+        ValueError: leaves, fields, shapes or meanings differ; the message says which. TypeError: not of this package.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from deva_core import Muon
+        >>> from deva_jax import import_state, transform
+        >>> params = {"kernel": jnp.ones((3, 4))}
+        >>> peer = optax.contrib.muon(0.02)
+        >>> _, peer_state = peer.update(params, peer.init(params), params)
+        >>> optimizer = transform(Muon.dialect("optax", lr=0.02))
+        >>> import_state(optimizer, params, peer_state).slots["kernel"].step.item()
+        1
+    """
+    leaves, structure = named(params)
+    owner, held = transform_of(optimizer), held_by(peer_state, source, beta1)
+    stray = sorted(held.keys() - {name for name, W in leaves.items() if W is not None})
+    if stray:
+        raise ValueError(f"the peer has state of {stray}, which are not parameters here: there are {list(leaves)[:8]}")
+    parameters, live = owner.assignment(leaves), owner.init(params)
+    slots: list[Slot | None] = structure.flatten_up_to(live.slots)
+    for k, name in enumerate(leaves):
+        if name in held:
+            p = parameters[name]
+            step, flat = import_fields(source, held[name], p, p.rule, jnp.asarray(leaves[name]), owner.b)
+            slots[k] = Slot(jnp.asarray(step, jnp.int32), p.from_fields(flat))
+    count = max(slot.step for slot in slots if slot is not None)
+    return RuleState(jnp.asarray(count, jnp.int32), structure.unflatten(slots))
+
+
+def export_state(
+    optimizer: optax.GradientTransformation, params: Params, state: RuleState, peer_state: Any, target: str = "optax"
+) -> Any:
+    """The state with which an optax transformation goes on from here. Nothing given is changed.
+
+    Args:
+        optimizer, params, state: where the state is.
+        peer_state: the peer's own, as its `init(params)` gives it: `optax.contrib.muon`'s, or `optax.adamw`'s.
+        target: whose format it has, as in `import_state`.
+
+    Raises:
+        ValueError: leaves that differ, a state that the format cannot hold, or step counts that differ between leaves
+            (optax keeps one for all).
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from deva_jax import export_state, muon
+        >>> params, optimizer, peer = {"kernel": jnp.ones((3, 4))}, muon(0.02), optax.contrib.muon(0.02)
+        >>> _, state = optimizer.update(params, optimizer.init(params), params)
+        >>> state = export_state(optimizer, params, state, peer.init(params))
+        >>> updates, state = peer.update(params, state, params)
+    """
+    leaves, structure = named(params)
+    owner, slots = transform_of(optimizer), dict(zip(leaves, structure.flatten_up_to(state.slots), strict=True))
+
+    def filled(node: Any) -> Any:
+        if is_moments(node):
+            return filled_moments(node, owner, leaves, slots, target)
+        return node._replace(count=jnp.asarray(state.count, node.count.dtype)) if is_counted(node) else node
+
+    return jax.tree.map(filled, peer_state, is_leaf=is_counted)
+
+
+def is_counted(node: Any) -> bool:
+    """Whether a part of an optax state counts updates: moments do, and schedules."""
+    return "count" in getattr(node, "_fields", ())
+
+
+def is_moments(node: Any) -> bool:
+    """Whether a part of an optax state holds moments."""
+    return is_counted(node) and "mu" in node._fields
+
+
+def moments_of(node: Any, source: str) -> Iterable[tuple[str, str, Any]]:
+    """`(leaf, field, value)` of each moment in a part of an optax state; masked leaves have none."""
+    if source not in HELD:
+        raise ValueError(f"source must be one of {', '.join(map(repr, HELD))}, got {source!r}")
+    mu, nu, _ = HELD[source]
+    for kind, field in (("mu", mu), ("nu", nu)):
+        leaves, _ = named(getattr(node, kind, None))
+        yield from ((name, field, x) for name, x in leaves.items() if x is not None)
+
+
+def held_by(peer_state: Any, source: str, beta1: float | None) -> dict[str, Peer]:
+    """What an optax state holds for each leaf.
+
+    Raises:
+        ValueError: it holds no moments, or those of a leaf twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for node in filter(is_moments, jax.tree.leaves(peer_state, is_leaf=is_counted)):
+        for name, field, x in moments_of(node, source):
+            if field in found.setdefault(name, {}):
+                raise ValueError(f"the peer's state has {field} of {name!r} twice: pass the part to take over")
+            found[name] |= {field: x, HELD[source][2]: node.count}
+    if not found:
+        raise ValueError("the peer's state holds no moments: expected that of optax.contrib.muon or optax.adamw")
+    settings = {} if beta1 is None else {"betas": (beta1, None)}
+    return {name: Peer(fields, settings) for name, fields in found.items()}
+
+
+def filled_moments(node: Any, owner: Transform, leaves: dict[str, Any], slots: dict[str, Any], target: str) -> Any:
+    """A part of an optax state, with the moments and the count that leaves have here."""
+    parameters, new = owner.assignment(leaves), {}
+    for name, field, _ in moments_of(node, target):
+        if slots.get(name) is None:
+            raise ValueError(f"the peer's state has {field} of {name!r}, which is not a parameter here")
+        p, slot = parameters[name], slots[name]
+        new[name] = export_fields(target, p, p.rule, int(slot.step), fields(slot.state), {}, owner.b)
+        if field not in new[name]:
+            raise ValueError(f"the peer keeps {field} of {name!r}, {type(p.rule).__name__} does not")
+    mu, nu, count = HELD[target]
+    counts = {out[count] for out in new.values()}
+    if len(counts) > 1:
+        raise ValueError(f"the peer keeps one count for all leaves, here they made {sorted(counts)} steps")
+    trees = {
+        kind: with_leaves(getattr(node, kind), {name: out[field] for name, out in new.items()})
+        for kind, field in (("mu", mu), ("nu", nu))
+        if hasattr(node, kind)
+    }
+    return node._replace(count=jnp.asarray(max(counts, default=0), node.count.dtype), **trees)
+
+
+def with_leaves(tree: Any, new: dict[str, Any]) -> Any:
+    """A tree of moments with other values, each in the dtype of the old one."""
+    leaves, structure = named(tree)
+    return structure.unflatten([x if x is None else new[name].astype(x.dtype) for name, x in leaves.items()])

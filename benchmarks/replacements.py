@@ -1,0 +1,74 @@
+"""What each backend's replacements gain: the same optimizer with and without them, alternating, in one process.
+
+A replacement stays only while it gains here. Median milliseconds a step, and the ratio with / without.
+
+    python -m benchmarks.replacements [--steps 10] [--threads 2]
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import deva_torch
+from deva_core import AdaGO, DeVA, Muon, Rule
+
+SETS = {
+    "nano": [(1152, 384), (384, 384), (1536, 384), (384, 1536)] * 6,
+    "many": [(64, 64)] * 128 + [(32, 128)] * 64,
+    "tall": [(256, 4096)] * 4,
+}
+RULES = (Muon(), AdaGO(), DeVA())
+
+
+class Plain(deva_torch.RuleOptimizer):
+    """Without replacements."""
+
+    replacements = False
+
+
+def optimizer(kind: type, rule: Rule, shapes: list[tuple[int, int]], dtype: str) -> deva_torch.RuleOptimizer:
+    generator = torch.Generator().manual_seed(0)
+    params = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    for p in params:
+        p.grad = torch.randn(p.shape, generator=generator)
+    return kind(params, rule, compute_dtype=dtype)
+
+
+def medians(pair: list, steps: int) -> list[float]:
+    """Median milliseconds of each, steps taken in turn; the first two are not counted."""
+    times: list[list[float]] = [[], []]
+    for _ in range(steps + 2):
+        for k, opt in enumerate(pair):
+            start = time.perf_counter()
+            opt.step()
+            times[k].append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(t[2:]) for t in times]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    view = Table("set", "rule", "products", "with, ms", "without, ms", "ratio", title=f"torch {torch.__version__}")
+    with Progress(transient=True) as progress:
+        task = progress.add_task("timing", total=len(SETS) * len(RULES) * 2)
+        for name, shapes in SETS.items():
+            for rule in RULES:
+                for dtype in ("bfloat16", "float32"):
+                    pair = [optimizer(kind, rule, shapes, dtype) for kind in (deva_torch.RuleOptimizer, Plain)]
+                    fast, plain = medians(pair, args.steps)
+                    row = (f"{fast:.1f}", f"{plain:.1f}", f"{fast / plain:.2f}")
+                    view.add_row(name, type(rule).__name__, dtype, *row)
+                    progress.advance(task)
+    Console(width=100).print(view)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Which law kills which fault, and which a naive comparison of one step would kill."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from deva_conformance.cases import Problem
+from deva_conformance.driver import Subject, from_namespace
+from deva_conformance.faults.hooks import Fault
+from deva_conformance.laws import LAWS
+from deva_conformance.plan import PROFILES
+from deva_conformance.runner import run_law
+
+NAIVE_TOLERANCE = 1e-5
+
+
+class Row(NamedTuple):
+    """A fault and what killed it."""
+
+    name: str
+    fault: Fault
+    killers: tuple[str, ...]
+    naive: bool
+
+
+def killers(name: str, fault: Fault, laws: Iterable[str] | None = None, profile: str = "quick") -> tuple[str, ...]:
+    """The laws that reject a fault, on the rule that shows it."""
+    subject, found = Subject(name, fault), []
+    for law in LAWS:
+        if law.domain.applies(fault.on) and (laws is None or law.id in laws):
+            found += [law.id] * run_law(law, fault.on, subject, PROFILES[profile], costly=False).broken
+    return tuple(found)
+
+
+def naive(fault: Fault) -> bool:
+    """Whether `allclose` on one step of the default rule for one Gaussian 8×8 matrix (as peers test) rejects a fault."""
+    p = Problem("gaussian", (8, 8))
+    given, ends = {"W": p.weights()}, []
+    for start in (fault, from_namespace("numpy").start):
+        try:
+            run = start(fault.on(), {n: W.copy() for n, W in given.items()})
+            run.step({"W": p.gradient(0)})
+            ends.append(np.asarray(run.params["W"]))
+        except Exception:  # whatever a fault raises
+            return True
+    return not np.allclose(*ends, rtol=NAIVE_TOLERANCE, atol=NAIVE_TOLERANCE)
+
+
+def table(faults: Mapping[str, Fault], seen: Callable[[Row], None] = lambda row: None) -> list[Row]:
+    """All faults against all laws."""
+    rows = []
+    for name, fault in faults.items():
+        rows.append(Row(name, fault, killers(name, fault), naive(fault)))
+        seen(rows[-1])
+    return rows
+
+
+def alone(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """For each law the faults that no other law kills."""
+    found: dict[str, list[str]] = {law.id: [] for law in LAWS}
+    for row in rows:
+        if len(row.killers) == 1:
+            found[row.killers[0]].append(row.name)
+    return found

@@ -1,0 +1,247 @@
+"""Checks in processes of their own: two at a time, each watched.
+
+A backend that hangs in native code, or takes its process down, costs the check that it was in, and no other.
+"""
+
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from deva_conformance.driver import Subject, from_namespace, load
+from deva_conformance.laws import LAWS, law
+from deva_conformance.plan import PROFILES
+from deva_conformance.report import Result
+from deva_conformance.runner import PROBE_LIMIT, is_costly, run_law, unfinished
+from deva_core import RULES, Rule
+
+GRACE = 15.0
+"""Seconds beyond the time limit before a process is ended."""
+STARTUP = 60.0
+"""Seconds in which a process must have imported its backend."""
+HANGS = 2
+"""How many checks of a backend may hang before the rest is not run."""
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+}
+"""Of the processes, where it is not set: matrices are small, so that threads would wait for each other; and of a program
+that several checks run, seven eighths of the time is XLA's, which keeps it for this run in a folder of its own."""
+READY, FAILED = "ready", 70
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for all checks of a run."""
+
+    profile: str
+    seed: int
+    time_limit: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """Laws to check for one rule of one backend, in one process as they share runs."""
+
+    backend: str
+    namespace: bool
+    rule: type[Rule]
+    laws: tuple[str, ...]
+
+    def without_first(self, n: int) -> "Task":
+        """What is left after n laws."""
+        return Task(self.backend, self.namespace, self.rule, self.laws[n:])
+
+
+def subject_of(name: str, namespace: bool) -> Subject:
+    """The backend of this name."""
+    return from_namespace(name) if namespace else load(name)
+
+
+def serve(connection: Connection, plan: Plan) -> None:
+    """A worker: tasks in, results out, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepared: dict[tuple[str, bool], tuple[Subject, bool]] = {}
+    try:
+        while True:
+            work(connection, plan, connection.recv(), prepared)
+    except BaseException:  # the parent sees that the process is gone, and says so
+        os._exit(FAILED)
+
+
+def work(connection: Connection, plan: Plan, task: Task, prepared: dict) -> None:
+    """One task; its backend is loaded and probed once."""
+    key = task.backend, task.namespace
+    if key not in prepared:
+        subject = subject_of(*key)
+        prepared[key] = subject, is_costly(subject, min(plan.time_limit, PROBE_LIMIT))
+    subject, costly = prepared[key]
+    connection.send(READY)
+    profile = PROFILES[plan.profile]
+    for id in task.laws:
+        connection.send(run_law(law(id), task.rule, subject, profile, plan.seed, costly, plan.time_limit))
+
+
+@dataclass
+class Worker:
+    """A process and what it is at."""
+
+    plan: Plan
+    task: Task | None = None
+    done: int = 0
+    deadline: float = 0.0
+    process: Any = field(init=False)
+    connection: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, self.plan), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, task: Task) -> None:
+        """Begin a task."""
+        self.task, self.done = task, 0
+        self.wait_for(STARTUP)
+        self.connection.send(task)
+
+    def wait_for(self, seconds: float) -> None:
+        """Expect the next message within so many seconds."""
+        self.deadline = time.monotonic() + seconds + GRACE
+
+    def end(self) -> None:
+        """End the process, which may hang."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def grouped(laws: Sequence[str]) -> list[tuple[str, ...]]:
+    """Laws that share runs together, the others alone; the longest first."""
+    shared = tuple(id for id in laws if law(id).shared)
+    return [group for group in (shared, *((id,) for id in laws if id not in shared)) if group]
+
+
+def tasks_for(subjects: Sequence[tuple[Subject, bool]], rules: Sequence[type[Rule]]) -> list[Task]:
+    """All tasks; those of DeVA, which take longest, first."""
+    tasks = []
+    for subject, namespace in subjects:
+        for rule in sorted(rules, key=lambda rule: -len(rule.State._fields)):
+            ids = [law.id for law in LAWS if law.domain.applies(rule)]
+            tasks += [Task(subject.name, namespace, rule, group) for group in grouped(ids)]
+    return tasks
+
+
+class Pool:
+    """Workers at their tasks.
+
+    Args:
+        tasks: what to do.
+        plan: how.
+        seen: is given each result as it comes.
+    """
+
+    def __init__(self, tasks: Sequence[Task], plan: Plan, seen: Callable[[Result], None]) -> None:
+        self.waiting, self.plan, self.seen = list(tasks), plan, seen
+        self.hangs: Counter[str] = Counter()
+        self.workers: list[Worker] = []
+
+    def run(self, processes: int) -> None:
+        """Do everything; processes end with it, whatever happens."""
+        try:
+            while self.waiting or any(w.task for w in self.workers):
+                self.hand_out(processes)
+                busy = [w for w in self.workers if w.task]
+                for connection in wait([w.connection for w in busy], timeout=0.5):
+                    self.receive(next(w for w in busy if w.connection is connection))
+                for worker in [w for w in busy if w.task and time.monotonic() > w.deadline]:
+                    self.lost(worker, f"no result within {self.plan.time_limit:g} s, and its process did not react")
+        finally:
+            for worker in self.workers:
+                worker.end()
+
+    def hand_out(self, processes: int) -> None:
+        """Tasks to idle workers; new workers up to the number."""
+        while self.waiting:
+            task = self.waiting[0]
+            if self.hangs[task.backend] >= HANGS:
+                self.not_run(self.waiting.pop(0))
+                continue
+            idle = next((w for w in self.workers if not w.task), None)
+            if idle is None and len(self.workers) >= processes:
+                return
+            if idle is None:
+                idle = Worker(self.plan)
+                self.workers.append(idle)
+            idle.give(self.waiting.pop(0))
+
+    def receive(self, worker: Worker) -> None:
+        """One message."""
+        assert worker.task
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            self.lost(worker, f"its process died with exit code {worker.process.exitcode}")
+            return
+        worker.wait_for(self.plan.time_limit)
+        if message == READY:
+            return
+        self.seen(message)
+        worker.done += 1
+        self.hangs[worker.task.backend] += message.hung
+        if worker.done == len(worker.task.laws):
+            worker.task = None
+        elif self.hangs[worker.task.backend] >= HANGS:
+            self.abandon(worker)
+
+    def lost(self, worker: Worker, cause: str) -> None:
+        """A process that hangs or died: the check it was in is broken, the rest of its task waits for another."""
+        task = worker.task
+        assert task
+        id = task.laws[worker.done]
+        self.seen(unfinished(id, task.backend, task.rule, "error", f"error: {cause}"))
+        self.hangs[task.backend] += 1
+        worker.done += 1
+        self.abandon(worker)
+
+    def abandon(self, worker: Worker) -> None:
+        """End a process; what is left of its task waits for another."""
+        assert worker.task
+        rest = worker.task.without_first(worker.done)
+        worker.end()
+        self.workers.remove(worker)
+        if rest.laws:
+            self.waiting.insert(0, rest)
+
+    def not_run(self, task: Task) -> None:
+        """What is left of a backend that hangs."""
+        for id in task.laws:
+            cause = f"not run: {HANGS} checks before it took too long or ended the process"
+            self.seen(unfinished(id, task.backend, task.rule, "not_run", cause))
+
+
+def in_order(results: Sequence[Result], backends: Sequence[str]) -> tuple[Result, ...]:
+    """Results as a run in one process would have them."""
+    laws, rules = [law.id for law in LAWS], [rule.__name__ for rule in RULES]
+    return tuple(sorted(results, key=lambda r: (backends.index(r.backend), rules.index(r.rule), laws.index(r.law))))
+
+
+def check_all(tasks: Sequence[Task], plan: Plan, seen: Callable[[Result], None], processes: int | None = None) -> None:
+    """Every task, two at a time where there are two cores."""
+    with tempfile.TemporaryDirectory() as cache:
+        for name, value in {**ENVIRONMENT, "JAX_COMPILATION_CACHE_DIR": cache}.items():
+            os.environ.setdefault(name, value)
+        try:
+            Pool(tasks, plan, seen).run(processes or min(2, os.cpu_count() or 1))
+        finally:
+            if os.environ["JAX_COMPILATION_CACHE_DIR"] == cache:
+                del os.environ["JAX_COMPILATION_CACHE_DIR"]
