@@ -2,7 +2,7 @@
 
 A replacement stays only while it gains here. Median milliseconds a step, and the ratio with / without.
 
-    python -m benchmarks.replacements [--steps 10] [--threads 2]
+    python -m benchmarks.replacements [--steps 10] [--threads 1]
 """
 
 import argparse
@@ -53,7 +53,7 @@ def medians(pair: list, steps: int) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     view = Table("set", "rule", "products", "with, ms", "without, ms", "ratio", title=f"torch {torch.__version__}")
