@@ -2,7 +2,7 @@
 
 A replacement stays only while it gains here. Median milliseconds a step, and the ratio with / without.
 
-    python -m benchmarks.replacements [--steps 10] [--threads 1]
+    python -m benchmarks.replacements [--steps 5] [--threads 1]
 """
 
 import argparse
@@ -15,14 +15,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 import deva_torch
-from deva_core import AdaGO, DeVA, Muon, Rule
+from deva_core import DeVA, Muon, Rule
 
 SETS = {
     "nano": [(1152, 384), (384, 384), (1536, 384), (384, 1536)] * 6,
     "many": [(64, 64)] * 128 + [(32, 128)] * 64,
     "tall": [(256, 4096)] * 4,
 }
-RULES = (Muon(), AdaGO(), DeVA())
+RULES = (Muon(), DeVA())
 
 
 class Plain(deva_torch.RuleOptimizer):
@@ -52,7 +52,7 @@ def medians(pair: list, steps: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
