@@ -15,15 +15,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 import deva_torch
-from deva_core import DeVA, Muon, Rule
+from deva_core import Muon, Rule
 
 SETS = {
     "nano": [(1152, 384), (384, 384), (1536, 384), (384, 1536)] * 6,
     "many": [(64, 64)] * 128 + [(32, 128)] * 64,
+    "tall": [(256, 4096)] * 4,
 }
-"""No long sides: DeVA's first bases of a side of 4096 take a minute of QR, the same with and without."""
 
-RULES = (Muon(), DeVA())
+RULES = (Muon(),)
 
 
 class Plain(deva_torch.RuleOptimizer):
