@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import ema
+from deva_core.elementwise import averages, descent
 from deva_core.linalg import frobenius, polar
 from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option, policy
 
@@ -77,21 +77,20 @@ class AdaGO(Orthogonalized):
 
     def init(self, W, b):
         """M = 0, v² = `initial_accumulator_value`."""
-        v2 = b.xp.zeros_like(W[..., :1, :1]) + self.initial_accumulator_value
-        return self.State(momentum=b.xp.zeros_like(W), accumulator=b.xp.reshape(v2, W.shape[:-2]))
+        v2 = b.zeros(W.shape[:-2], W) + self.initial_accumulator_value
+        return self.State(momentum=b.xp.zeros_like(W), accumulator=v2)
 
     def update(self, G, S, W, t, b):
         """The algorithm box above."""
         xp = b.xp
-        M = ema(S.momentum, G, self.momentum, b)
-        N = self.momentum * M + (1 - self.momentum) * G if self.nesterov else M
+        M, N = averages(S.momentum, G, self.momentum, self.nesterov, b)
         c = xp.clip(frobenius(G, b), None, self.max_norm)
         v2 = S.accumulator[..., None, None] + c * c
         O = polar(N, self.orthogonalization, b)
         if self.clipped == "lookahead" and self.nesterov:
             c = xp.clip(frobenius(N, b), None, self.max_norm)
         α = self.step_length(c, v2, W, b)
-        delta = -α * O - self.lr * self.weight_decay * W
+        delta = descent(O, α, W, self.lr * self.weight_decay, b)
         return delta, self.State(momentum=M, accumulator=xp.reshape(v2, v2.shape[:-2]))
 
     def step_length(self, c, v2, W, b):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import ema, gap
+from deva_core.elementwise import descent, ema, gap
 from deva_core.rule import Rule, Scalar, hyper
 
 
@@ -40,6 +40,7 @@ class AdamW(Rule):
     """
 
     matrix: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = hyper(3e-4, ge=0)
     beta1: Scalar = hyper(0.9, ge=0, lt=1)
@@ -63,5 +64,5 @@ class AdamW(Rule):
         v = ema(S.exp_avg_sq, G * G, self.beta2, b)
         m_hat = m / gap(self.beta1, t, W, b)
         v_hat = v / gap(self.beta2, t, W, b)
-        delta = -self.lr * (m_hat / (b.xp.sqrt(v_hat) + self.eps) + self.weight_decay * W)
+        delta = descent(m_hat / (b.xp.sqrt(v_hat) + self.eps), self.lr, W, self.lr * self.weight_decay, b)
         return delta, self.State(exp_avg=m, exp_avg_sq=v)

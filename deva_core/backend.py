@@ -8,6 +8,8 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
+from deva_core.costs import Costs
+
 Array = Any
 """An array of any library that follows the Python Array API standard."""
 
@@ -34,6 +36,7 @@ class Backend:
         device_of: where new arrays go beside a given one; JAX passes None, since a device asked for is a commitment.
         replacements: faster functions for those that `deva_core` marks as replaceable, by name. A replacement
             takes the same arguments and must pass the conformance kit with and without it.
+        costs: what decides between forms of one computation (`deva_core.costs`).
 
     Example:
         >>> import array_api_strict
@@ -48,6 +51,7 @@ class Backend:
     compute_dtype: Any = None
     device_of: Callable[[Array], Any] = device
     replacements: Mapping[str, Callable] = field(default_factory=lambda: MappingProxyType({}))
+    costs: Costs = Costs()
 
     def zeros(self, shape: tuple[int, ...], like: Array) -> Array:
         """Zeros of the dtype and on the device of `like`."""

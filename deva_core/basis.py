@@ -11,8 +11,10 @@ The shift makes null directions follow the old basis instead of noise, the posit
 grid keeps ties in their order. A basis is an array `(..., n, n)` of columns; one of size 0 stands for the identity.
 """
 
-from deva_core.backend import Array, Backend
-from deva_core.elementwise import or_one
+from typing import Any
+
+from deva_core.backend import Array, Backend, replaceable
+from deva_core.elementwise import ema, or_one
 from deva_core.linalg import nan_unless, only_finite, positive_qr, transpose
 
 SHIFT = 1e-3
@@ -30,9 +32,10 @@ def is_identity(Q: Array) -> bool:
     return Q.shape[-1] == 0
 
 
-def outer_covariance(G: Array, b: Backend) -> Array:
-    """`G Gᵀ`, the covariance of the rows."""
-    return b.matmul(G, transpose(G, b))
+@replaceable
+def outer_ema(C: Array, G: Array, beta: Any, b: Backend) -> Array:
+    """The average of covariances with that of the rows of G, `beta C + (1 - beta) G Gᵀ`. C is donated."""
+    return ema(C, b.matmul(G, transpose(G, b)), beta, b)
 
 
 def rotate(X: Array, QL: Array, QR: Array, b: Backend) -> Array:
@@ -52,26 +55,21 @@ def trace(C: Array, b: Backend) -> Array:
     return b.xp.linalg.trace(C)[..., None, None]
 
 
-def rayleigh_quotients(C: Array, Q: Array, b: Backend) -> Array:
-    """`diag(Qᵀ C Q)`, shape `(..., n)`."""
-    return b.xp.sum(Q * b.matmul(C, Q), axis=-2)
-
-
 def descending(keys: Array, b: Backend) -> Array:
     """The stable order of keys from the largest to the smallest."""
     return b.xp.argsort(-keys, axis=-1, stable=True)
 
 
-def grid_order(C: Array, Q: Array, b: Backend) -> Array:
-    """The columns of Q from the largest Rayleigh quotient to the smallest; quotients in one cell keep their order.
+def grid_order(quotients: Array, b: Backend) -> Array:
+    """The columns from the largest Rayleigh quotient to the smallest; quotients in one cell keep their order.
 
     Cells are centred on multiples of `CELL`: the quotients of null columns are zero up to rounding of either sign.
     """
-    quotients = rayleigh_quotients(C, Q, b)
     largest = or_one(b.xp.max(quotients, axis=-1, keepdims=True), b)
     return descending(b.xp.floor(quotients / largest / CELL + 0.5), b)
 
 
+@replaceable
 def take(X: Array, order: Array, axis: int, b: Backend) -> Array:
     """The rows (`axis=-2`) or columns (`-1`) of each matrix in another order, one order a matrix. Empty stays empty."""
     if X.shape[axis] <= 1:
@@ -85,20 +83,24 @@ def axes(C: Array, b: Backend) -> Array:
     return b.xp.zeros_like(C) + b.eye(C.shape[-1], C)
 
 
-def canonical_sweep(C: Array, Q: Array, b: Backend) -> tuple[Array, Array]:
+def canonical_sweep(C: Array, Q: Array, CQ: Array, b: Backend) -> tuple[Array, Array]:
     """One ordering and one shifted, sign-fixed power iteration: `(new Q, order of the old columns)`."""
-    order = grid_order(C, Q, b)
-    Q = take(Q, order, -1, b)
+    order = grid_order(b.xp.sum(Q * CQ, axis=-2), b)
     mean = trace(C, b) / C.shape[-1]
     shift = b.xp.where(mean == 0, b.xp.ones_like(mean), SHIFT * mean)
-    return positive_qr(b.matmul(C, Q) + shift * Q, b), order
+    return positive_qr(take(CQ + shift * Q, order, -1, b), b), order
+
+
+def canonical_refresh(C: Array, Q: Array, b: Backend) -> tuple[Array, Array]:
+    """One sweep from the old basis: `(new Q, order of the old columns)`."""
+    return canonical_sweep(C, Q, b.matmul(C, Q), b)
 
 
 def canonical_first(C: Array, b: Backend) -> Array:
-    """The basis after the first gradient."""
-    Q = axes(C, b)
-    for _ in range(FIRST_SWEEPS):
-        Q, _ = canonical_sweep(C, Q, b)
+    """The basis after the first gradient, from the coordinate axes."""
+    Q, _ = canonical_sweep(C, axes(C, b), C, b)
+    for _ in range(FIRST_SWEEPS - 1):
+        Q, _ = canonical_refresh(C, Q, b)
     return Q
 
 
@@ -111,5 +113,6 @@ def published_first(C: Array, b: Backend) -> Array:
 
 def published_refresh(C: Array, Q: Array, b: Backend) -> tuple[Array, Array]:
     """As in SOAP: exact order, then one power iteration without shift: `(new Q, order of the old columns)`."""
-    order = descending(rayleigh_quotients(C, Q, b), b)
-    return b.xp.linalg.qr(b.matmul(C, take(Q, order, -1, b)))[0], order
+    CQ = b.matmul(C, Q)
+    order = descending(b.xp.sum(Q * CQ, axis=-2), b)
+    return b.xp.linalg.qr(take(CQ, order, -1, b))[0], order

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from deva_core.backend import Array, Backend
 from deva_core.basis import rotate, rotate_back
 from deva_core.deva_state import DeVAState, first_bases, initial, rescaled, turned, with_covariances
-from deva_core.elementwise import ema, gap, or_one, root
+from deva_core.elementwise import averages, descent, ema, gap, or_one, root
 from deva_core.linalg import max_abs, mean, norm, polar
 from deva_core.rule import Orthogonalized, Scalar, flag, fraction, hyper, option, policy, positive_integer
 
@@ -46,6 +46,8 @@ class DeVA(Orthogonalized):
         eps: added to V, relative to its mean, so that a step does not depend on the gradients' scale.
         weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
         precondition_frequency: steps from one refresh of the bases to the next; the first step refreshes.
+        refresh_phase: how many steps later than others to refresh, the first refresh apart: parameters of different
+            phases do not all refresh in one step.
         nesterov: orthogonalise one average ahead.
         statistics: r and c from the rows and columns of `"momentum"` (Algorithm 2) or `"gradient"` (Algorithm 4).
         factored: keep the averages of r² and c² instead of V (after Algorithm 3: less memory).
@@ -77,6 +79,7 @@ class DeVA(Orthogonalized):
     eps: Scalar = hyper(1e-8, gt=0)
     weight_decay: Scalar = hyper(0.01, ge=0)
     precondition_frequency: Scalar = hyper(10, ge=1, integer=True)
+    refresh_phase: Scalar = hyper(0, ge=0, integer=True)
     nesterov: bool = flag(True)
     statistics: str = option("momentum", "momentum", "gradient")
     factored: bool = flag(False)
@@ -119,14 +122,15 @@ class DeVA(Orthogonalized):
     def moved(self, G, S, W, unit, t, b):
         """The step in the bases of S."""
         G = rotate(G, S.row_basis, S.column_basis, b)
-        M = ema(S.momentum, G, self.beta1, b)
-        N = self.beta1 * M + (1 - self.beta1) * G if self.nesterov else M
+        M, N = averages(S.momentum, G, self.beta1, self.nesterov, b)
         N = dead_zone_sign(N, self.dead_zone, b) if self.sign_stabilization else N
         Γ, S = self.adaptation(G / unit, M / unit, S, t, b)
-        U = rotate_back(Γ * polar(N, self.orthogonalization, b), S.row_basis, S.column_basis, b)
-        step = -self.lr * self.shape_factor(W) * U
-        decayed = W + step if self.decay == "after" else W
-        return step - self.lr * self.weight_decay * decayed, S._replace(momentum=M)
+        O = b.xp.astype(polar(N, self.orthogonalization, b), Γ.dtype, copy=False)
+        U = rotate_back(Γ * O, S.row_basis, S.column_basis, b)
+        length, decay = self.lr * self.shape_factor(W), self.lr * self.weight_decay
+        if self.decay == "after":
+            length = length * (1 - decay)
+        return descent(U, length, W, decay, b), S._replace(momentum=M)
 
     def refreshed(self, S: DeVAState, t: Any, b: Backend) -> DeVAState:
         """S with the bases of step t."""
@@ -134,7 +138,7 @@ class DeVA(Orthogonalized):
 
     def turned_if_due(self, S: DeVAState, t: Any, b: Backend) -> DeVAState:
         """S with its bases refreshed, once every `precondition_frequency` steps."""
-        due = (t - 1) % self.precondition_frequency == 0
+        due = (t - 1 - self.refresh_phase) % self.precondition_frequency == 0
         return b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
 
     def lagged(self, G, S, W, t, b):

@@ -6,15 +6,15 @@ from deva_core.backend import Array, Backend
 from deva_core.basis import (
     axes,
     canonical_first,
-    canonical_sweep,
+    canonical_refresh,
     is_identity,
-    outer_covariance,
+    outer_ema,
     published_first,
     published_refresh,
     take,
 )
-from deva_core.elementwise import ema, or_one, root
-from deva_core.linalg import max_abs, transpose
+from deva_core.elementwise import multiplied, or_one, root
+from deva_core.linalg import max_abs, product, transpose
 
 SQUARES = ("second_moment", "row_second_moment", "column_second_moment", "row_covariance", "column_covariance")
 """The state's fields that are in units of `scale`²."""
@@ -64,16 +64,16 @@ def rescaled(S: DeVAState, G: Array, beta2: Any, b: Backend) -> tuple[DeVAState,
     scale = b.xp.maximum(root(beta2, b) * S.scale, size)
     unit = or_one(scale, b)
     k = (S.scale / unit) ** 2
-    return S._replace(scale=scale, **{name: getattr(S, name) * k for name in SQUARES}), unit
+    return S._replace(scale=scale, **{name: multiplied(getattr(S, name), k, b) for name in SQUARES}), unit
 
 
 def with_covariances(S: DeVAState, G: Array, beta2: Any, b: Backend) -> DeVAState:
     """L and R with this gradient."""
     L, R = S.row_covariance, S.column_covariance
     if not is_identity(L):
-        L = ema(L, outer_covariance(G, b), beta2, b)
+        L = outer_ema(L, G, beta2, b)
     if not is_identity(R):
-        R = ema(R, outer_covariance(transpose(G, b), b), beta2, b)
+        R = outer_ema(R, transpose(G, b), beta2, b)
     return S._replace(row_covariance=L, column_covariance=R)
 
 
@@ -86,15 +86,15 @@ def first_bases(S: DeVAState, basis: str, b: Backend) -> DeVAState:
 
 def turned(S: DeVAState, basis: str, b: Backend) -> DeVAState:
     """S with its bases refreshed: M rotated along, second moments reordered with the columns of the old basis."""
-    refresh = canonical_sweep if basis == "canonical" else published_refresh
+    refresh = canonical_refresh if basis == "canonical" else published_refresh
     M, V, v_r, v_c, L, R, QL, QR, _ = S
     if not is_identity(QL):
         new, order = refresh(L, QL, b)
-        M = b.matmul(b.matmul(transpose(new, b), QL), M)
+        M = product(transpose(new, b), QL, M, b)
         V, v_r, QL = take(V, order, -2, b), take(v_r, order, -2, b), new
     if not is_identity(QR):
         new, order = refresh(R, QR, b)
-        M = b.matmul(M, b.matmul(transpose(QR, b), new))
+        M = product(M, transpose(QR, b), new, b)
         V, v_c, QR = take(V, order, -1, b), take(v_c, order, -1, b), new
     return S._replace(
         momentum=M, second_moment=V, row_second_moment=v_r, column_second_moment=v_c, row_basis=QL, column_basis=QR

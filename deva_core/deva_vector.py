@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import ema, gap, or_one, root
-from deva_core.linalg import max_abs, mean
+from deva_core.elementwise import averages, descent, ema, gap, or_one, root
+from deva_core.linalg import max_abs, mean, parameter_axes
 from deva_core.rule import Rule, Scalar, flag, hyper, policy
 
 
@@ -70,15 +70,13 @@ class DeVAVector(Rule):
 
     def init(self, W, b):
         """All zero."""
-        return self.State(
-            momentum=b.xp.zeros_like(W), second_moment=b.xp.zeros_like(W), scale=b.xp.zeros_like(max_abs(W, b))
-        )
+        scale = b.zeros((*W.shape[:-2], *(1 for _ in parameter_axes(W))), W)
+        return self.State(momentum=b.xp.zeros_like(W), second_moment=b.xp.zeros_like(W), scale=scale)
 
     def update(self, G, S, W, t, b):
         """The algorithm box above, in units of a running scale."""
         xp = b.xp
-        m = ema(S.momentum, G, self.beta1, b)
-        n = self.beta1 * m + (1 - self.beta1) * G if self.nesterov else m
+        m, n = averages(S.momentum, G, self.beta1, self.nesterov, b)
         scale = xp.maximum(root(self.beta2, b) * S.scale, max_abs(m, b))
         scale = scale if self.eps_mode == "relative" else xp.ones_like(scale)
         unit = or_one(scale, b)
@@ -86,5 +84,5 @@ class DeVAVector(Rule):
         v = ema(S.second_moment * (S.scale / unit) ** 2, m2, self.beta2, b)
         v_hat = v / gap(self.beta2, t, W, b) if self.bias_correction else v
         ratio = m2 / or_one(v_hat + self.eps * (mean(v_hat, b) if self.eps_mode == "relative" else 1.0), b)
-        delta = -self.lr * (xp.sqrt(ratio) * xp.sign(n) + self.weight_decay * W)
+        delta = descent(xp.sqrt(ratio) * xp.sign(n), self.lr, W, self.lr * self.weight_decay, b)
         return delta, self.State(momentum=m, second_moment=v, scale=scale)

@@ -15,6 +15,7 @@ from deva_core.parameter import (
     check_gradient,
     default_vector_rule,
     explain,
+    finished,
     following,
     two_axes_are_a_matrix,
 )
@@ -135,14 +136,18 @@ class Optimizer:
         leaves, gradients = named_leaves(params), named_leaves(grads)
         self.check_names(leaves, gradients, state)
         parameters, b = self.assignment(leaves), self.backend_of(leaves)
-        rules, new, slots = ResolvedRules(state.count, b), {}, dict(state.slots)
+        rules, new, slots, work = ResolvedRules(state.count, b), {}, dict(state.slots), {}
         for name, G in gradients.items():
             W, p = leaves[name], parameters[name]
             check_gradient(name, G, W, b.xp)
             t = slots[name].step + 1
-            delta, part = p.update(G, slots[name].state, W, t, rules[p.rule, W], b)
-            new[name] = b.xp.astype(b.xp.astype(W, delta.dtype, copy=False) + delta, W.dtype, copy=False)
-            slots[name] = Slot(t, part)
+            slots[name] = Slot(t, slots[name].state)
+            work[name] = p, p.steps(G, slots[name].state, W, t, rules[p.rule, W], b)
+        for batch in finished(work, b):
+            for name, (delta, part) in batch.items():
+                W = leaves[name]
+                new[name] = b.xp.astype(b.xp.astype(W, delta.dtype, copy=False) + delta, W.dtype, copy=False)
+                slots[name] = Slot(slots[name].step, part)
         return with_leaves(params, new), OptimizerState(state.count + 1, slots)
 
     def backend_of(self, leaves: Mapping[str, Array]) -> Backend:

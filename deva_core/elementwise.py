@@ -8,8 +8,38 @@ from deva_core.backend import Array, Backend, replaceable
 
 @replaceable
 def ema(average: Array, new: Array, beta: Any, b: Backend) -> Array:
-    """The exponential moving average: `beta average + (1 - beta) new`. Shapes and dtypes of `average` and `new` agree."""
+    """The exponential moving average: `beta average + (1 - beta) new`. Shapes and dtypes agree; `average` is donated."""
     return beta * average + (1 - beta) * new
+
+
+@replaceable
+def ema_and_ahead(average: Array, new: Array, beta: Any, b: Backend) -> tuple[Array, Array]:
+    """The moving average, and the average after the same `new` once more, where Nesterov looks. `average` is donated."""
+    average = beta * average + (1 - beta) * new
+    return average, beta * average + (1 - beta) * new
+
+
+def averages(average: Array, new: Array, beta: Any, nesterov: bool, b: Backend) -> tuple[Array, Array]:
+    """M and N: the moving average, and the average to step by, which Nesterov takes one average ahead."""
+    if nesterov:
+        return ema_and_ahead(average, new, beta, b)
+    average = ema(average, new, beta, b)
+    return average, average
+
+
+@replaceable
+def descent(direction: Array, length: Any, W: Array, decay: Any, b: Backend) -> Array:
+    """The delta of a step: `-(length direction + decay W)`, in W's dtype, decay 0 leaving W unread."""
+    direction = b.xp.astype(direction, W.dtype, copy=False)
+    if isinstance(decay, int | float) and decay == 0:
+        return -length * direction
+    return -(length * direction + decay * W)
+
+
+@replaceable
+def multiplied(X: Array, k: Array, b: Backend) -> Array:
+    """`k X`, a number for each matrix. X is donated."""
+    return X * k
 
 
 def or_one(x: Array, b: Backend) -> Array:

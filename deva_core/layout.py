@@ -16,7 +16,7 @@ is the side that is not named otherwise. Other names in parentheses are blocks, 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from deva_core.backend import Array, Backend
@@ -145,6 +145,8 @@ class Layout:
     def split(self, W: Array, b: Backend) -> dict[str, Array]:
         """The matrices `(…, out, in)` of a parameter, by block name; a parameter without blocks is named `""`."""
         p, parts = self.plan(W.shape), {}
+        if p.is_identity:
+            return {"": W}
         for name, piece, (elementary, matrix) in zip(p.blocks, p.cut(W), p.shapes, strict=True):
             parts[name] = b.xp.reshape(b.xp.permute_dims(b.xp.reshape(piece, elementary), p.order), matrix)
         return parts
@@ -152,6 +154,8 @@ class Layout:
     def merge(self, parts: Mapping[str, Array], shape: tuple[int, ...], b: Backend) -> Array:
         """The parameter of this shape that these matrices make: the inverse of `split`."""
         p, pieces = self.plan(shape), []
+        if p.is_identity:
+            return parts[""]
         inverse = tuple(sorted(range(len(p.order)), key=p.order.__getitem__))
         for name, piece_shape, (elementary, _) in zip(p.blocks, p.piece_shapes, p.shapes, strict=True):
             permuted = b.xp.reshape(parts[name], tuple(elementary[k] for k in p.order))
@@ -172,6 +176,12 @@ class Plan:
     order: tuple[int, ...]
     """The elementary axes as batch, rows, columns."""
 
+    @cached_property
+    def is_identity(self) -> bool:
+        """Whether the parameter is its matrix (or stack of matrices) as it stands."""
+        in_order = self.order == tuple(range(len(self.order)))
+        return self.blocks == ("",) and in_order and self.piece_shapes[0] == self.shapes[0][0] == self.shapes[0][1]
+
     def cut(self, W: Array) -> list[Array]:
         """The blocks of W, uncut where there is only one."""
         if len(self.blocks) == 1:
@@ -189,7 +199,9 @@ def plan(layout: Layout, shape: tuple[int, ...]) -> Plan:
     cuts = lengths[cut_axis] if is_blocks(axes[cut_axis]) else {"": shape[cut_axis]}
     names = [name for k, axis in enumerate(axes) for name in (("*",) if is_blocks(axis) else axis)]
     roles = [role_of(name, names) for name in names]
-    order = tuple(k for role in (BATCH, ROWS, COLUMNS) for k, r in enumerate(roles) if r == role)
+    order = tuple(k for role in (BATCH, ROWS) for k, r in enumerate(roles) if r == role)
+    # Columns are (in kh kw) however they are stored, so that a checkpoint means the same in every framework.
+    order += tuple(sorted((k for k, r in enumerate(roles) if r == COLUMNS), key=lambda k: rank(names[k])))
     pieces, shapes, edges, start = [], [], [], 0
     for size in cuts.values():
         edges.append((start, start + size))
@@ -200,6 +212,11 @@ def plan(layout: Layout, shape: tuple[int, ...]) -> Plan:
         batch = (n for n, r in zip(elementary, roles, strict=True) if r == BATCH)
         shapes.append((tuple(elementary), (*batch, math.prod(sides[ROWS]), math.prod(sides[COLUMNS]))))
     return Plan(tuple(cuts), cut_axis, tuple(edges), tuple(pieces), tuple(shapes), order)
+
+
+def rank(name: str) -> int:
+    """The place of a name among the columns."""
+    return KNOWN.index(name) if name in KNOWN else len(KNOWN)
 
 
 def role_of(name: str, names: list[str]) -> str:

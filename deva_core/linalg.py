@@ -1,9 +1,10 @@
 """Linear algebra of the rules, over stacks of matrices `(..., rows, columns)`. `b` is the backend, always last."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from deva_core.backend import Array, Backend, replaceable
 from deva_core.coefficients import Triple
+from deva_core.costs import segments
 from deva_core.elementwise import or_one
 
 
@@ -43,6 +44,7 @@ def norm(X: Array, b: Backend, axis: int | tuple[int, ...] = (-2, -1)) -> Array:
     return b.xp.sqrt(b.xp.sum(X * X, axis=axis, keepdims=True))
 
 
+@replaceable
 def frobenius(X: Array, b: Backend) -> Array:
     """The Frobenius norm, axes kept `(..., 1, 1)`, for entries of any size: nothing overflows before the result does."""
     size = max_abs(X, b)
@@ -50,15 +52,68 @@ def frobenius(X: Array, b: Backend) -> Array:
 
 
 @replaceable
-def newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array:
-    """`X <- a X + (b A + c A²) X` with `A = X Xᵀ`, for each triple; rows <= columns, spectral norm of X at most 1.
+def multiply_add(beta: float, C: Array, alpha: float, A: Array, B: Array, b: Backend) -> Array:
+    """`beta C + alpha A B`, a new array."""
+    return beta * C + alpha * b.matmul(A, B)
 
-    Each singular value goes through the odd quintics; the singular vectors stay.
+
+@replaceable
+def plus_identity(Z: Array, a: float, b: Backend) -> Array:
+    """`Z + a I`, a new array."""
+    return Z + a * b.eye(Z.shape[-1], Z)
+
+
+def smaller_gram(X: Array, b: Backend) -> Array:
+    """`X Xᵀ`, or `Xᵀ X` where X has more rows than columns."""
+    return b.matmul(X, transpose(X, b)) if X.shape[-2] <= X.shape[-1] else b.matmul(transpose(X, b), X)
+
+
+@replaceable
+def with_square(beta: float, A: Array, alpha: float, b: Backend) -> Array:
+    """`beta A + alpha A²`, a new array; A is symmetric."""
+    return multiply_add(beta, A, alpha, A, A, b)
+
+
+def applied(Z: Array, X: Array, a: float, b: Backend) -> Array:
+    """`a X + Z X`, or `a X + X Z` where X has more rows than columns."""
+    return multiply_add(a, X, 1.0, *((Z, X) if X.shape[-2] <= X.shape[-1] else (X, Z)), b)
+
+
+@replaceable
+def newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array:
+    """`X <- a X + (b A + c A²) X` with `A = X Xᵀ`, for each triple; the spectral norm of X is at most 1.
+
+    Each singular value goes through the odd quintics; the singular vectors stay. The same from the right where X has
+    more rows than columns.
     """
     for a, b_, c in steps:
-        A = b.matmul(X, transpose(X, b))
-        X = a * X + b.matmul(b_ * A + c * b.matmul(A, A), X)
+        A = smaller_gram(X, b)
+        X = applied(with_square(b_, A, c, b), X, a, b)
     return X
+
+
+def gram_newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array:
+    """The same map by small products: the steps run on `R = X Xᵀ`, which is read anew at the start of each segment.
+
+    Within a segment `Z = b R + c R²`, `Q <- Q (a + Z)`, `R <- (a + Z) R (a + Z)`; at its end `X <- Q X`.
+    """
+    for segment in segments(steps):
+        R, Q = smaller_gram(X, b), None
+        for k, (a, b_, c) in enumerate(segment):
+            Z = with_square(b_, R, c, b)
+            Q = plus_identity(Z, a, b) if Q is None else multiply_add(a, Q, 1.0, Q, Z, b)
+            if k + 1 < len(segment):
+                T = multiply_add(a, R, 1.0, R, Z, b)
+                R = multiply_add(a, T, 1.0, T, Z, b)
+        X = b.matmul(Q, X) if X.shape[-2] <= X.shape[-1] else b.matmul(X, Q)
+    return X
+
+
+def product(A: Array, B: Array, C: Array, b: Backend) -> Array:
+    """`A B C`, in the order that multiplies less."""
+    m, k, l, n = *A.shape[-2:], *C.shape[-2:]
+    left_first = m * k * l + m * l * n <= k * l * n + m * k * n
+    return b.matmul(b.matmul(A, B), C) if left_first else b.matmul(A, b.matmul(B, C))
 
 
 def only_finite(X: Array, b: Backend) -> tuple[Array, Array]:
@@ -81,38 +136,46 @@ def exact_polar(X: Array, b: Backend) -> Array:
     return nan_unless(finite, b.matmul(U * b.xp.astype(kept, X.dtype)[..., None, :], Vh), b)
 
 
-def normalized(X: Array, how: Orthogonalization, b: Backend) -> Array:
-    """Each matrix with a spectral norm of at most 1; `"scale-free"` leaves zero at zero and has no eps.
+def normalized(X: Array, how: Orthogonalization, dtype: Any, b: Backend) -> Array:
+    """Each matrix with a spectral norm of at most 1, as `dtype`; `"scale-free"` leaves zero at zero and has no eps.
 
     IEEE division commutes with powers of two, so a power-of-two scaling of X changes no bit of the scale-free result.
     """
+    if how.normalization == "scale-free":
+        return unit(X, dtype, b)
     if how.normalization == "add":
-        return X / (norm(X, b) + how.eps)
-    if how.normalization == "clamp":
-        return X / b.xp.clip(norm(X, b), how.eps, None)
-    if how.normalization == "schatten":
+        X = X / (norm(X, b) + how.eps)
+    elif how.normalization == "clamp":
+        X = X / b.xp.clip(norm(X, b), how.eps, None)
+    else:
         X = X / b.xp.sqrt(b.xp.sum(X * X, axis=(-2, -1), keepdims=True) + how.eps)
-        A = b.matmul(X, transpose(X, b))
+        A = smaller_gram(X, b)
         A = b.matmul(A, A)
-        return X / (b.xp.sum(A * A, axis=(-2, -1), keepdims=True) + how.eps) ** 0.125
+        X = X / (b.xp.sum(A * A, axis=(-2, -1), keepdims=True) + how.eps) ** 0.125
+    return b.xp.astype(X, dtype, copy=False)
+
+
+@replaceable
+def unit(X: Array, dtype: Any, b: Backend) -> Array:
+    """X over its Frobenius norm, as `dtype`; entries of any size: over the largest first, then over the norm.
+
+    Zero stays zero.
+    """
     X = X / or_one(max_abs(X, b), b)
-    return X / or_one(norm(X, b), b)
+    return b.xp.astype(X / or_one(norm(X, b), b), dtype, copy=False)
 
 
 @replaceable
 def polar(X: Array, how: Orthogonalization, b: Backend) -> Array:
     """The polar factor of each matrix: what remains when all singular values become (about) 1. Zero stays zero.
 
-    The products run in `b.compute_dtype` where that is set and X is not float64.
+    The products run in `b.compute_dtype`, the result's dtype, where that is set and X is not float64.
     """
-    if X.shape[-2] > X.shape[-1]:
-        return transpose(polar(transpose(X, b), how, b), b)
-    X = normalized(X, how, b)
     if how.steps == "exact":
-        return exact_polar(X, b)
-    if b.compute_dtype is None or X.dtype == b.xp.float64:
-        return newton_schulz(X, how.steps, b)
-    return b.xp.astype(newton_schulz(b.xp.astype(X, b.compute_dtype), how.steps, b), X.dtype)
+        return exact_polar(normalized(X, how, X.dtype, b), b)
+    narrow = X.dtype if b.compute_dtype is None or X.dtype == b.xp.float64 else b.compute_dtype
+    iterate = gram_newton_schulz if b.costs.prefers_gram(X.shape, how.steps) else newton_schulz
+    return iterate(normalized(X, how, narrow, b), how.steps, b)
 
 
 @replaceable

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import ema, gap
+from deva_core.elementwise import averages, descent, ema, gap
 from deva_core.linalg import polar
 from deva_core.rule import Orthogonalized, Scalar, flag, hyper, policy
 
@@ -73,21 +73,18 @@ class Muon(Orthogonalized):
 
     def update(self, G, S, W, t, b):
         """The algorithm box above."""
-        M = self.averaged(S.momentum, G, b)
-        N = self.direction(M, G, t, b)
+        M, N = self.momenta(S.momentum, G, t, b)
         O = polar(N, self.orthogonalization, b)
-        return -self.lr * (self.shape_factor(W) * O + self.weight_decay * W), self.State(momentum=M)
+        delta = descent(O, self.lr * self.shape_factor(W), W, self.lr * self.weight_decay, b)
+        return delta, self.State(momentum=M)
 
-    def averaged(self, M, G, b):
-        """β M + (1 - β) G; or the sum β M + G."""
-        return self.momentum * M + G if self.momentum_form == "sum" else ema(M, G, self.momentum, b)
-
-    def direction(self, M, G, t, b):
-        """β M + (1 - β) G once more, or M; likewise of a sum, and with optax's bias correction of its terms."""
+    def momenta(self, M, G, t, b):
+        """M and N: averages; or the sum β M + G and its like; or optax's, whose terms are corrected for bias."""
         β = self.momentum
+        if self.momentum_form == "average":
+            return averages(M, G, β, self.nesterov, b)
         if self.momentum_form == "sum":
-            return β * M + G if self.nesterov else M
-        if self.momentum_form == "corrected":
-            ahead, now = gap(β, t + 1, M, b), gap(β, t, M, b)
-            return β * M / ahead + (1 - β) * G / now if self.nesterov else M / now
-        return β * M + (1 - β) * G if self.nesterov else M
+            M = β * M + G
+            return M, β * M + G if self.nesterov else M
+        M, later, now = ema(M, G, β, b), gap(β, t + 1, M, b), gap(β, t, M, b)
+        return M, β * M / later + (1 - β) * G / now if self.nesterov else M / now

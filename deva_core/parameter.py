@@ -1,8 +1,9 @@
 """One parameter of a model: which rule it gets, as which matrix, and one step of it. Hosts are loops over these."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from deva_core.adamw import AdamW
@@ -11,6 +12,8 @@ from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
 from deva_core.layout import Layout, as_layout
 from deva_core.rule import Rule
+from deva_core.stacks import Step, advance, advance_all
+from deva_core.table import table
 from deva_core.tree import named_leaves
 
 State = Any
@@ -34,10 +37,20 @@ class Parameter:
     layout: Layout | None
     reason: str
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the rule sees the parameter as it is."""
+        return self.layout is None or self.layout.plan(self.shape).is_identity
+
     @property
     def blocks(self) -> tuple[str, ...]:
         """The names of the parameter's matrices; `""` where there is one."""
         return ("",) if self.layout is None else self.layout.plan(self.shape).blocks
+
+    @property
+    def part_shapes(self) -> list[tuple[int, ...]]:
+        """What the rule sees: the shape of each block."""
+        return [self.shape] if self.layout is None else [matrix for _, matrix in self.layout.plan(self.shape).shapes]
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -47,13 +60,14 @@ class Parameter:
     def from_fields(self, flat: Mapping[str, Array]) -> State:
         """The state that a flat dict holds: the inverse of `fields`."""
         State = self.rule.State
+        if self.is_plain:
+            return State(*map(flat.__getitem__, State._fields))
         names = State._fields
         return unwrapped({block: State(*(flat[field_name(block, name)] for name in names)) for block in self.blocks})
 
-    def parts(self, X: Array, like: Array, b: Backend) -> dict[str, Array]:
-        """What the rule sees of a parameter or its gradient: matrices by block, in the parameter's working dtype."""
-        X = b.xp.astype(X, working_dtype(like.dtype, b.xp), copy=False)
-        return {"": X} if self.layout is None else self.layout.split(X, b)
+    def parts(self, X: Array, b: Backend) -> dict[str, Array]:
+        """What the rule sees of a parameter or its gradient: matrices by block."""
+        return {"": X} if self.layout is None or self.is_plain else self.layout.split(X, b)
 
     def whole(self, parts: Mapping[str, Array], b: Backend) -> Array:
         """The parameter that these parts make."""
@@ -61,17 +75,47 @@ class Parameter:
 
     def init(self, W: Array, rule: Rule, b: Backend) -> State:
         """The state before the first step; `rule` is this parameter's, with its callables resolved."""
-        return unwrapped({block: rule.init(part, b) for block, part in self.parts(W, W, b).items()})
+        W = b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False)
+        return unwrapped({block: rule.init(part, b) for block, part in self.parts(W, b).items()})
+
+    def steps(self, G: Array, state: State, W: Array, t: Any, rule: Rule, b: Backend) -> dict[str, Step]:
+        """Step t of each block; an empty parameter has none."""
+        if 0 in self.shape:
+            return {}
+        if self.is_plain:
+            return {"": Step(rule, G, state, W, t)}
+        Ws, Gs, states = self.parts(W, b), self.parts(G, b), wrapped(state)
+        return {block: Step(rule, Gs[block], states[block], Ws[block], t) for block in Ws}
 
     def update(self, G: Array, state: State, W: Array, t: Any, rule: Rule, b: Backend) -> tuple[Array, State]:
         """`(delta, state)` of step t, the delta of W's shape in working precision. An empty parameter has no update."""
-        Ws, Gs = self.parts(W, W, b), self.parts(G, W, b)
-        if 0 in self.shape:
-            return self.whole(Ws, b), state
-        states = wrapped(state)
-        steps = {block: rule.update(Gs[block], states[block], Ws[block], t, b) for block in Ws}
-        delta = self.whole({block: delta for block, (delta, _) in steps.items()}, b)
-        return delta, unwrapped({block: new for block, (_, new) in steps.items()})
+        done = {block: advance(step, b) for block, step in self.steps(G, state, W, t, rule, b).items()}
+        return self.joined(done, b) if done else (b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False), state)
+
+    def joined(self, done: Mapping[str, tuple[Array, Any]], b: Backend) -> tuple[Array, State]:
+        """The parameter's delta and state from its blocks'."""
+        if self.is_plain:
+            return done[""]
+        delta = self.whole({block: delta for block, (delta, _) in done.items()}, b)
+        return delta, unwrapped({block: new for block, (_, new) in done.items()})
+
+
+def finished(
+    work: Mapping[Any, tuple[Parameter, Mapping[str, Step]]], b: Backend
+) -> Iterator[dict[Any, tuple[Array, State]]]:
+    """`(delta, state)` of parameters, by the keys of `work`, as their blocks are done: those stepped together at once."""
+    steps = {(key, block): step for key, (_, blocks) in work.items() for block, step in blocks.items()}
+    pending: dict[Any, dict[str, Any]] = {}
+    for bundle in advance_all(steps, b):
+        for (key, block), result in bundle.items():
+            pending.setdefault(key, {})[block] = result
+        ready = [key for key, _ in bundle if len(pending.get(key, ())) == len(work[key][1])]
+        yield {key: joined_in_order(*work[key], pending.pop(key), b) for key in dict.fromkeys(ready)}
+
+
+def joined_in_order(p: Parameter, steps: Mapping[str, Step], done: Mapping[str, Any], b: Backend) -> Any:
+    """The parameter's delta and state, its blocks in their own order however they were bundled."""
+    return p.joined(done if p.is_plain else {block: done[block] for block in steps}, b)
 
 
 def wrapped(state: State) -> dict[str, Any]:
@@ -86,7 +130,9 @@ def unwrapped(states: dict[str, Any]) -> State:
 
 def fields(state: State) -> dict[str, Array]:
     """A parameter's state as one flat dict: `momentum`, or `q.momentum` where it has blocks."""
-    parts = wrapped(state).items()
+    if not isinstance(state, dict):
+        return state._asdict()
+    parts = state.items()
     return {field_name(block, name): value for block, part in parts for name, value in part._asdict().items()}
 
 
@@ -218,9 +264,8 @@ def route(name, shape, rule, vector_rule, lookup, default: DefaultLayout) -> Par
 
 def explain(parameters: Iterable[Parameter]) -> str:
     """A table of every parameter: name, shape, layout, rule and why."""
-    rows = [("parameter", "shape", "layout", "rule", "why")]
+    rows = []
     for p in parameters:
         shape, layout = "×".join(map(str, p.shape)) or "scalar", str(p.layout or "-")
         rows.append((p.name, shape, layout, type(p.rule).__name__, p.reason))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return table(("parameter", "shape", "layout", "rule", "why"), rows)

@@ -1,7 +1,10 @@
 """The kit's manners: hangs, crashes and wrong types are reported; expected failures are strict; ids bring cases back."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from xml.etree import ElementTree
 
@@ -15,6 +18,7 @@ from deva_conformance.faults import FAULTS
 from deva_conformance.identity import Identity, decode, encode
 from deva_conformance.limit import TimedOut, time_limit
 from deva_core import JORDAN, POLAR_EXPRESS, AdamW, DeVA, Muon
+from tests import faulty_backends
 from tests.faulty_backends import Expecting
 
 DECAY = [law("exact-decay"), law("determinism")]
@@ -25,11 +29,20 @@ def cli(*args: str) -> tuple[int, list[str]]:
     return result.exit_code, result.output.strip().splitlines()
 
 
+def with_path(path: str) -> dict[str, str]:
+    """The environment, with another folder to import from."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((path, os.environ.get("PYTHONPATH", "")))}
+
+
 @pytest.mark.parametrize(
     ("backend", "words"),
     [
         ("sleeping", "error: no result within 1 s"),
+        ("deadlocked", "error: no result within 1 s, and its process, which did not react, was ended"),
+        ("locked", "error: no result within 1 s"),
         ("dying", "error: its process died with exit code 3"),
+        ("Dying", "error: its process died with exit code 4"),
+        ("crashing", "error: its process was ended by SIGSEGV"),
         ("nothing", "error: AttributeError: 'NoneType'"),
         ("leaving", "error: SystemExit: 0"),
     ],
@@ -43,6 +56,68 @@ def test_a_backend_that_does_not_answer_is_broken(backend, words):
     assert lines[-1].startswith("BROKEN ")
     assert any(words in line for line in lines)
     assert not any("Traceback" in line for line in lines)
+
+
+WRONG = [name for name, value in vars(faulty_backends).items() if isinstance(value, faulty_backends.Reporting)]
+
+
+@pytest.mark.parametrize("backend", WRONG)
+def test_what_is_no_array_is_a_broken_law(backend):
+    """Every law says what it met, in a line; none raises."""
+    assert len(WRONG) >= 10
+    report = check_backend(Subject(backend, getattr(faulty_backends, backend)), rules=[AdamW, Muon], profile="smoke")
+    assert any(r.law in ("oracle", "dtype-and-shape") for r in report.broken)
+    assert all("\n" not in r.line for r in report.broken)
+    status, lines = cli(f"tests.faulty_backends:{backend}", "--rules", "AdamW", "--profile", "smoke")
+    assert status == 1
+    assert lines[-1].startswith("BROKEN ")
+    assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("raise ImportError('no device')", "cannot be loaded: ImportError: no device"),
+        ("raise SystemExit(0)", "cannot be loaded: SystemExit: 0"),
+        ("import os; os._exit(5)", "cannot be loaded: its process died with exit code 5"),
+        ("start = 3", "cannot be loaded: TypeError: 3 is no function"),
+        ("", "cannot be loaded: AttributeError"),
+        (
+            "def start(): pass\nstart.expected_failures = {'no-such-law': 'x'}",
+            "expected failure 'no-such-law': no such law or rule",
+        ),
+    ],
+)
+def test_a_backend_that_cannot_be_imported_cannot_be_run(source, words, tmp_path):
+    """Exit status 2 and why, even if its import takes the process down."""
+    (tmp_path / "unloadable.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-m", "deva_conformance", "unloadable:start", "--rules", "AdamW", "--profile", "smoke"]
+    done = subprocess.run(command, capture_output=True, text=True, env=with_path(str(tmp_path)))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "COULD NOT RUN " in done.stdout and words in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_run_says_so_and_leaves_no_process(tmp_path):
+    """Control-C in the middle: exit status 1, no traceback, no worker left."""
+    begun = tmp_path / "begun"
+    environment = {**with_path("."), "DEVA_TEST_BEGUN": str(begun)}
+    command = [sys.executable, "-m", "deva_conformance", "tests.faulty_backends:announcing", "--rules", "AdamW"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=90)
+    assert process.returncode == 1, out + err
+    assert "INTERRUPTED" in out
+    assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline + 30:  # multiprocessing's own helper takes a moment to see that all is over
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
 
 
 def test_a_time_limit_interrupts_what_catches_every_exception():
@@ -80,7 +155,7 @@ def test_an_interrupt_keeps_what_was_found():
 )
 def test_an_id_is_the_case(case):
     """There and back."""
-    identity = Identity("oracle", "numpy", True, case)
+    identity = Identity("oracle", "numpy(namespace)", case)
     assert decode(encode(identity)) == identity
 
 
@@ -94,7 +169,7 @@ def test_a_failure_is_reproduced_from_its_id_and_from_its_program(tmp_path):
     assert status == 1
     assert again[-1] in lines
     program = next(tmp_path.glob("reproduce-exact-decay-*.py"))
-    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env={"PYTHONPATH": "."})
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=with_path("."))
     assert done.returncode != 0
     assert "Broken: p0: decay differs" in done.stderr
     assert cli("--reproduce", "exact-decay:nonsense")[0] == 2
@@ -160,7 +235,7 @@ def test_results_are_the_same_in_processes_and_in_one():
     from deva_conformance.workers import Plan, check_all, in_order, tasks_for
 
     found = []
-    check_all(tasks_for([(from_namespace("numpy"), True)], [AdamW]), Plan("smoke", 0, 30), found.append)
+    check_all(tasks_for(["numpy(namespace)"], [AdamW]), Plan("smoke", 0, 30), found.append)
     alone = check_backend(from_namespace("numpy"), rules=[AdamW], profile="smoke")
-    assert [r.as_dict() for r in in_order(found, ["numpy"])] == [r.as_dict() for r in alone.results]
+    assert [r.as_dict() for r in in_order(found, ["numpy(namespace)"])] == [r.as_dict() for r in alone.results]
     assert len(alone.results) == sum(law.domain.applies(AdamW) for law in LAWS)

@@ -23,7 +23,7 @@ CASES = [
     ("... out in", (2, 3, 4, 6), {}, lambda W: list(W.reshape(6, 4, 6))),
     ("experts in out", (2, 6, 4), {}, lambda W: [W[0].T, W[1].T]),
     ("out in kh kw", (4, 3, 2, 2), {}, lambda W: [W.reshape(4, 12)]),
-    ("kh kw in out", (2, 2, 3, 4), {}, lambda W: [W.reshape(12, 4).T]),
+    ("kh kw in out", (2, 2, 3, 4), {}, lambda W: [W.transpose(3, 2, 0, 1).reshape(4, 12)]),
     ("(q k v) in", (12, 6), {}, lambda W: [W[:4], W[4:8], W[8:]]),
     ("(q k v) in", (12, 6), {"q": 8}, lambda W: [W[:8], W[8:10], W[10:]]),
     ("in (q k v)", (6, 12), {}, lambda W: [W[:, :4].T, W[:, 4:8].T, W[:, 8:].T]),
@@ -115,3 +115,12 @@ def test_a_function_of_name_and_shape_is_a_layout():
 
     optimizer = Optimizer(Muon(), layout=layout)
     assert "in out" in optimizer.explain({"dense": {"kernel": np.zeros((2, 3))}})
+
+
+def test_a_convolution_is_one_matrix_in_every_framework():
+    """Columns are (in kh kw) however the parameter is stored: a checkpoint of one framework is read by another."""
+    W = R.normal(size=(4, 3, 2, 2))
+    b = Backend.of(W)
+    torchs = Layout("out in kh kw").split(W, b)[""]
+    flaxs = Layout("kh kw in out").split(np.ascontiguousarray(W.transpose(2, 3, 1, 0)), b)[""]
+    assert (torchs == flaxs).all()

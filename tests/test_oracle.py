@@ -8,12 +8,15 @@ import array_api_compat.numpy as numpy_namespace
 import numpy as np
 import pytest
 
-from deva_conformance import oracle
+from deva_conformance import Subject, law, oracle
+from deva_conformance.faults import Fault
 from deva_conformance.noisy import Noisy
 from deva_conformance.oracle.bases import CELL, canonical_first, canonical_orders
 from deva_conformance.oracle.svd import jacobi
+from deva_conformance.plan import PROFILES
+from deva_conformance.runner import run_law
 from deva_conformance.strategies import row, row_count, table
-from deva_core import RULES, Backend, Rule
+from deva_core import RULES, AdaGO, Backend, DeVAVector, Muon, Rule, hyperparameters
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "small.json").read_text(encoding="utf-8"))
 ACCUMULATORS = (6.174527129, 15.17452713, 24.17452713)
@@ -40,6 +43,7 @@ DEVA = MUON | dict(
     beta2=0.9,
     eps=1e-8,
     precondition_frequency=10,
+    refresh_phase=0,
     statistics="momentum",
     factored=False,
     sign_stabilization=False,
@@ -75,6 +79,51 @@ def test_the_oracle_meets_published_numbers(golden, rule, hyper):
     state = {"momentum": np.zeros((4, 3)), "accumulator": np.asarray(1e-6)}
     W, _ = walked(rule, hyper, state if rule == "AdaGO" else {"momentum": state["momentum"]})
     assert np.abs(W - GOLDEN[golden]).max() < 1e-6
+
+
+DIALECTS = [
+    ("Muon KJ, NS5, lr .02 wd .1", "Muon", Muon.dialect("keller", weight_decay=0.1)),
+    ("Muon match_rms_adamw (torch), lr .02 wd .1", "Muon", Muon.dialect("torch", lr=0.02, scale="rms")),
+    ("AdaGO paper, NS5 fp64 (norm+1e-7), same", "AdaGO", AdaGO(max_norm=3.0, ns_normalization="add")),
+    (
+        "AdaGO kozistr 4.1 (v not rooted), NS5 clamp, lr .05 gamma 3 eps 5e-4 v 1e-6 wd 0",
+        "AdaGO",
+        AdaGO.dialect("pytorch-optimizer", max_norm=3.0),
+    ),
+    ("DeVA Euclid code lr .02 betas (.9,.999)", "DeVAVector", DeVAVector.dialect("authors")),
+]
+
+
+@pytest.mark.parametrize(("golden", "kind", "rule"), DIALECTS, ids=[golden for golden, _, _ in DIALECTS])
+def test_the_oracle_meets_the_dialects_published_numbers(golden, kind, rule):
+    """To the eight digits printed: here with each implementation's own eps."""
+    zero = np.zeros((4, 3))
+    state = {"momentum": zero, "second_moment": zero, "accumulator": np.asarray(1e-6)}
+    kept = {name: x for name, x in state.items() if name in rule.State._fields}
+    W, _ = walked(kind, {name: getattr(rule, name) for name in hyperparameters(rule)}, kept)
+    assert np.abs(W.ravel() - np.ravel(GOLDEN[golden])).max() < 1e-8
+
+
+def test_every_dialect_is_among_the_oracles_cases():
+    """With Nesterov and without, in both wide dtypes."""
+    from deva_conformance.laws.oracle_agreement import dialects
+
+    for rule in RULES:
+        cases = dialects(rule)
+        assert len(cases) == 2 * len(rule.DIALECTS)
+        policies = [name for name, h in hyperparameters(rule).items() if h.policy and h.choices]
+        for name in policies:
+            tried = {getattr(c.rule, name) for c in cases} | {hyperparameters(rule)[name].default}
+            used = {values.get(name) for values in rule.DIALECTS.values()} - {None}
+            assert used <= tried, name
+
+
+@pytest.mark.parametrize("policy", ["ns_normalization", "momentum_form"])
+def test_the_oracle_sees_another_policy(policy):
+    """A dialect with one policy lost is not that dialect."""
+    lost = Fault(about="", law="oracle", rule=lambda r: r.with_values(**{policy: hyperparameters(r)[policy].default}))
+    result = run_law(law("oracle"), Muon, Subject("lost", lost), PROFILES["quick"])
+    assert result.status == "fail"
 
 
 def test_adago_accumulates_clipped_norms():

@@ -11,8 +11,6 @@ from typing import Any
 import cupy  # pyright: ignore[reportMissingImports]
 
 from deva_core import Backend
-from deva_core.coefficients import Triple
-from deva_core.linalg import transpose
 from deva_cupy._sources import COMBINE_DOUBLE, COMBINE_FLOAT, FLIP_NEGATIVE, Source
 
 
@@ -34,13 +32,9 @@ def ema(average: Any, new: Any, beta: Any, b: Backend) -> Any:
     return combine(average, new, beta, 1 - beta)
 
 
-def newton_schulz(X: Any, steps: tuple[Triple, ...], b: Backend) -> Any:
-    """`deva_core.linalg.newton_schulz` with three products and two kernels a step."""
-    for a, b_, c in steps:
-        A = b.matmul(X, transpose(X, b))
-        B = combine(A, b.matmul(A, A), b_, c)
-        X = combine(X, b.matmul(B, X), a, 1.0)
-    return X
+def multiply_add(beta: float, C: Any, alpha: float, A: Any, B: Any, b: Backend) -> Any:
+    """`deva_core.linalg.multiply_add` with one kernel after the product."""
+    return combine(C, b.matmul(A, B), beta, alpha)
 
 
 def positive_qr(A: Any, b: Backend) -> Any:
@@ -49,5 +43,5 @@ def positive_qr(A: Any, b: Backend) -> Any:
     return flip_negative(Q, b.xp.linalg.diagonal(R)[..., None, :])
 
 
-REPLACEMENTS = MappingProxyType({"ema": ema, "newton_schulz": newton_schulz, "positive_qr": positive_qr})
+REPLACEMENTS = MappingProxyType({"ema": ema, "multiply_add": multiply_add, "positive_qr": positive_qr})
 """By the names that core knows them by."""

@@ -7,10 +7,10 @@ import cupy  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 from deva_core import Rule
-from deva_core.capabilities import Capabilities
+from deva_core.capabilities import Capabilities, Operations
 from deva_core.checkpoint import Rename
 from deva_core.parameter import fields, stacks_of_out_in
-from deva_cupy._backend import bfloat16
+from deva_cupy._backend import backend, bfloat16, current_capability
 from deva_cupy._checkpoint import load, save
 from deva_cupy._optimizer import Optimizer
 
@@ -106,7 +106,17 @@ def start(
     return Run(optimizer, params)
 
 
+def operations() -> Operations:
+    """What runs compute with, on the current device."""
+    return Operations(
+        backend=backend(np.dtype("float32"), current_capability()),
+        asarray=lambda x: to_device("an operand", x),
+        asnumpy=cupy.asnumpy,
+    )
+
+
 HELD = ("float64", "float32", *(("bfloat16",) if bfloat16() else ()), "float16")
 """The dtypes of parameters that this CuPy can hold."""
 
 start.capabilities = Capabilities(dtypes=HELD, compiled=False)  # pyright: ignore[reportFunctionMemberAccess]
+start.operations = operations  # pyright: ignore[reportFunctionMemberAccess]

@@ -7,9 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from deva_core import Backend
+from deva_core.costs import Costs
 
 REPLACEMENTS: dict[str, Any] = {}
 """Faster functions for core's replaceable ones. Each needs a benchmark that shows its gain; there is none yet."""
+
+COSTS = Costs(form="auto")
+"""Gram Newton–Schulz where it needs fewer operations (benchmarks/speed). How leaves are stacked is `_stack`'s choice."""
 
 
 def matmul(A: jax.Array, B: jax.Array) -> jax.Array:
@@ -35,11 +39,11 @@ def checked_compute_dtype(value: Any) -> Any:
 
 
 @lru_cache
-def backend(compute_dtype: Any = None, replacements: bool = True) -> Backend:
-    """The backend for the default device: by default the Newton–Schulz products run in the working dtype on a CPU, and
-    in bfloat16 on an accelerator.
+def backend(compute_dtype: Any = None, replacements: bool = True, platform: str = "cpu") -> Backend:
+    """The backend for a platform: by default the Newton–Schulz products run in the working dtype on a CPU, and in
+    bfloat16 on an accelerator.
     """
-    if compute_dtype is None and jax.default_backend() != "cpu":
+    if compute_dtype is None and platform != "cpu":
         compute_dtype = jnp.dtype(jnp.bfloat16)
     return Backend(
         xp=jnp,
@@ -48,4 +52,5 @@ def backend(compute_dtype: Any = None, replacements: bool = True) -> Backend:
         compute_dtype=compute_dtype,
         device_of=uncommitted,
         replacements=REPLACEMENTS if replacements else {},
+        costs=COSTS if replacements else Costs(),
     )

@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from deva_core import Rule
-from deva_core.capabilities import Capabilities
+from deva_core.capabilities import Capabilities, Operations
 from deva_core.checkpoint import Rename
 from deva_core.parameter import fields, stacks_of_out_in
+from deva_jax._backend import backend
 from deva_jax._checkpoint import load, save
 from deva_jax._transform import transform
 
@@ -120,4 +121,10 @@ def start(
     return Run(optimizer, params, compiled=compiled is not False)
 
 
+def operations() -> Operations:
+    """What runs compute with; float64 only where it is allowed to."""
+    return Operations(backend=backend(), asarray=jnp.array, asnumpy=np.array, precision=lambda: jax.enable_x64(True))
+
+
 start.capabilities = Capabilities()  # pyright: ignore[reportFunctionMemberAccess]
+start.operations = operations  # pyright: ignore[reportFunctionMemberAccess]

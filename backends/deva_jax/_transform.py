@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from deva_core import Rule
+from deva_core import Backend, Rule
 from deva_core.eager import ResolvedRules, warn_without_matrix
 from deva_core.parameter import (
     DefaultLayout,
@@ -20,16 +20,11 @@ from deva_core.parameter import (
 )
 from deva_core.parameter import explain as table
 from deva_jax._backend import backend, checked_compute_dtype
+from deva_jax._stack import Leaf, Stacking, advance_all
+from deva_jax._stack import Slot as Slot
 
 Params = Any
 """A pytree of arrays."""
-
-
-class Slot(NamedTuple):
-    """One parameter's state: `step` counts its gradients; `state` is the rule's, a dict of them where it has blocks."""
-
-    step: jax.Array
-    state: Any
 
 
 class RuleState(NamedTuple):
@@ -64,8 +59,17 @@ def named(tree: Params) -> tuple[dict[str, Any], Any]:
 class Transform:
     """The two functions of a `GradientTransformation`, over one assignment of rules."""
 
-    def __init__(self, rule: Rule, vector_rule: Rule | None, layout: Any, default: DefaultLayout, b: Any) -> None:
-        self.rule, self.vector_rule, self.layout, self.default, self.b = rule, vector_rule, layout, default, b
+    def __init__(
+        self,
+        rule: Rule,
+        vector_rule: Rule | None,
+        layout: Any,
+        default: DefaultLayout,
+        b: Backend,
+        how: Stacking = Stacking(),  # noqa: B008 - immutable
+    ) -> None:
+        self.rule, self.vector_rule, self.layout, self.default = rule, vector_rule, layout, default
+        self.b, self.how = b, how
 
     def assignment(self, leaves: dict[str, Any]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
@@ -97,20 +101,16 @@ class Transform:
         if stray is not None:
             raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
         parameters, rules = self.assignment(leaves), ResolvedRules(state.count, self.b)
-        deltas, slots = [], []
-        for (name, W), slot in zip(leaves.items(), structure.flatten_up_to(state.slots), strict=True):
-            G = gradients.get(name)
-            delta, slot = (None, slot) if G is None else self.one(parameters[name], G, slot, jnp.asarray(W), rules)
-            deltas.append(delta)
-            slots.append(slot)
-        return structure.unflatten(deltas), RuleState(state.count + 1, structure.unflatten(slots))
-
-    def one(self, p: Parameter, G: Any, slot: Slot, W: jax.Array, rules: ResolvedRules) -> tuple[jax.Array, Slot]:
-        """One parameter's delta."""
-        check_gradient(p.name, G, W, self.b.xp)
-        t = slot.step + 1
-        delta, state = p.update(jnp.asarray(G), slot.state, W, t, rules[p.rule, W], self.b)
-        return delta, Slot(t, state)
+        slots, steps = dict(zip(leaves, structure.flatten_up_to(state.slots), strict=True)), {}
+        for name, G in gradients.items():
+            if G is not None:
+                W, p = jnp.asarray(leaves[name]), parameters[name]
+                check_gradient(name, G, W, self.b.xp)
+                steps[name] = Leaf(p, rules[p.rule, W], jnp.asarray(G), slots[name], W)
+        done = advance_all(steps, jnp.asarray(state.count), self.b, self.how)
+        deltas = structure.unflatten([done[name][0] if name in done else None for name in leaves])
+        slots |= {name: slot for name, (_, slot) in done.items()}
+        return deltas, RuleState(state.count + 1, structure.unflatten(list(slots.values())))
 
 
 def with_vector_lr(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:
@@ -129,8 +129,13 @@ def transform(
     compute_dtype: Any = "auto",
     default_layout: DefaultLayout = jax_layout,
     replacements: bool = True,
+    platform: str | None = None,
+    stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
     """Any `deva_core` rule as an optax transformation: the update is the finished delta, learning rate inside.
+
+    Parameters and state may be donated to the jitted step (`jax.jit(step, donate_argnums=…)`). Equal leaves are stacked
+    inside it, so that it compiles no slower for many layers than for one.
 
     Args:
         rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
@@ -143,6 +148,9 @@ def transform(
             accelerators), a dtype or its name. Never narrows float64.
         default_layout: the convention for leaves that `layout` does not name.
         replacements: False switches this backend's fast paths off.
+        platform: where the step will run, if not on the default device (as with `jax.export`): `"cuda"`, `"tpu"`, ….
+        stack_sharding: how stacks of equal leaves are sharded along their first axis, so that each device steps some
+            of them: a `NamedSharding` such as `NamedSharding(mesh, PartitionSpec("data"))`, or a mesh axis' name.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -157,8 +165,9 @@ def transform(
     """
     vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
     vector_rule = with_vector_lr(rule, vector_rule, vector_learning_rate)
-    b = backend(checked_compute_dtype(compute_dtype), replacements)
-    functions = Transform(rule, vector_rule, layout, default_layout, b)
+    platform = platform or jax.default_backend()
+    b = backend(checked_compute_dtype(compute_dtype), replacements, platform)
+    functions = Transform(rule, vector_rule, layout, default_layout, b, Stacking(platform, stack_sharding))
     return optax.GradientTransformation(functions.init, functions.update)
 
 

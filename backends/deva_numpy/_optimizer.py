@@ -6,8 +6,12 @@ import array_api_compat.numpy as xp
 
 from deva_core import Backend, Rule
 from deva_core import Optimizer as CoreOptimizer
+from deva_core.costs import Costs
+from deva_numpy._replacements import REPLACEMENTS
 
-BACKEND = Backend(xp=xp)
+BACKEND = Backend(xp=xp, replacements=REPLACEMENTS, costs=Costs(form="auto", stacked_rows=64))
+PLAIN = Backend(xp=xp)
+"""Without fast paths."""
 
 
 class Optimizer(CoreOptimizer):

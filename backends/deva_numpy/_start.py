@@ -1,17 +1,16 @@
 """The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from deva_core import Rule
-from deva_core.capabilities import Capabilities
+from deva_core.capabilities import Capabilities, Operations
 from deva_core.checkpoint import Rename
 from deva_core.parameter import fields, stacks_of_out_in
 from deva_numpy._checkpoint import load, save
-from deva_numpy._optimizer import BACKEND, Optimizer
+from deva_numpy._optimizer import BACKEND, PLAIN, Optimizer
 
 
 class _StackOptimizer(Optimizer):
@@ -82,8 +81,14 @@ def start(
     """
     if compiled:
         raise ValueError("the numpy backend has nothing to compile: leave compiled out or False")
-    backend = BACKEND if replacements else replace(BACKEND, replacements={})
+    backend = BACKEND if replacements else PLAIN
     return Run(_StackOptimizer(rule, vector_rule, layout, backend), params)
 
 
+def operations() -> Operations:
+    """What runs compute with."""
+    return Operations(backend=BACKEND, asarray=np.array, asnumpy=np.array)
+
+
 start.capabilities = Capabilities(compiled=False)  # pyright: ignore[reportFunctionMemberAccess]
+start.operations = operations  # pyright: ignore[reportFunctionMemberAccess]

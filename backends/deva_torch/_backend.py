@@ -1,13 +1,16 @@
 """How the rules compute on torch tensors."""
 
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import array_api_compat.torch as xp
 import torch
 
 from deva_core import Backend
-from deva_torch._replacements import REPLACEMENTS
+from deva_core.coefficients import Triple
+from deva_core.costs import Costs, Tried
+from deva_core.trial import gram_is_as_good
+from deva_torch._replacements import REPLACEMENTS, matmul
 
 
 def checked_compute_dtype(value: Any) -> torch.dtype | None:
@@ -20,12 +23,43 @@ def checked_compute_dtype(value: Any) -> torch.dtype | None:
     return dtype
 
 
+STACKED_ROWS = {"cpu": 96}
+"""By kind of device: on a CPU large matrices gain nothing from a stack, on an accelerator they do."""
+
+ON_ACCELERATORS = 1024
+"""On every other device. Not measured: it follows what others report."""
+
+
+@cache
+def trial(device: str, compute_dtype: torch.dtype, shape: tuple[int, ...], steps: tuple[Triple, ...]) -> bool:
+    """Whether the Gram form is right for this shape here: tried once, on matrices of rank one, two and eight."""
+    generator = torch.Generator().manual_seed(0)
+    plain = Backend(xp=xp, matmul=matmul, compute_dtype=compute_dtype, replacements=REPLACEMENTS)
+
+    def hard(rank: int) -> torch.Tensor:
+        rows, columns = (torch.randn(size, rank, generator=generator) for size in shape)
+        return (rows @ columns.mT).to(device)
+
+    return all(gram_is_as_good(hard(rank), steps, compute_dtype, plain) for rank in (1, 2, 8))
+
+
+def default_costs(device: str, compute_dtype: torch.dtype | None) -> Costs:
+    """What chooses between forms on a kind of device."""
+    tried = partial(trial, device, compute_dtype or torch.float32)
+    return Tried(form="auto", stacked_rows=STACKED_ROWS.get(device, ON_ACCELERATORS), trial=tried)
+
+
 @lru_cache
-def backend(device: str, compute_dtype: torch.dtype | None, replacements: bool = True) -> Backend:
+def backend(
+    device: str, compute_dtype: torch.dtype | None, replacements: bool = True, costs: Costs | None = None
+) -> Backend:
     """The backend for a kind of device (`"cpu"`, `"cuda"`, …).
 
     By default the Newton–Schulz products run in the working dtype on a CPU, and in bfloat16 on an accelerator.
     """
     if compute_dtype is None and device != "cpu":
         compute_dtype = torch.bfloat16
-    return Backend(xp=xp, compute_dtype=compute_dtype, replacements=REPLACEMENTS if replacements else {})
+    if not replacements:
+        return Backend(xp=xp, compute_dtype=compute_dtype)
+    costs = costs or default_costs(device, compute_dtype)
+    return Backend(xp=xp, matmul=matmul, compute_dtype=compute_dtype, replacements=REPLACEMENTS, costs=costs)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from deva_core import Rule
+from deva_core.costs import Costs
 from deva_core.eager import ResolvedRules, warn_without_matrix
 from deva_core.parameter import (
     DefaultLayout,
@@ -19,8 +20,10 @@ from deva_core.parameter import (
     fields,
     following,
 )
+from deva_core.plan import plan
 from deva_torch._backend import backend, checked_compute_dtype
 from deva_torch._groups import from_group, to_group, with_callables, without_callables
+from deva_torch._step import Work, advance
 
 CONVOLUTIONS = {4: "out in kh kw", 5: "out in kd kh kw"}
 
@@ -69,6 +72,8 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     default_layout: DefaultLayout = staticmethod(torch_layout)
     replacements = True
+    costs: Costs | None = None
+    """What chooses forms and stacks; None for the device's own. `Costs(form="plain")` pins the plain iteration."""
 
     def __init__(
         self,
@@ -125,6 +130,11 @@ class RuleOptimizer(torch.optim.Optimizer):
         """A table of every parameter, its layout, its rule and why."""
         return explain(self._parameters.values())
 
+    def plan(self) -> str:
+        """A table of how each kind of parameter is computed: how many, in which form, in stacks of how many, its FLOPs."""
+        kinds = ((q.rule, tuple(part), self._backend(p)) for p, q in self._parameters.items() for part in q.part_shapes)
+        return plan(kinds)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step. A parameter without a gradient stays as it is, decay included, and its step does not count.
@@ -136,26 +146,29 @@ class RuleOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        work = [(group, self._rules(group)) for group in self.param_groups]
-        for group, _ in work:
-            for p in group["params"]:
-                self._check_gradient(p)
-        for group, rules in work:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, -p.grad if group["maximize"] else p.grad, rules)
+        work = [item for group in self.param_groups for item in self._work(group)]
+        for p, parameter, G, _ in work:
+            self._check_gradient(p, parameter, G)
+        for group in self.param_groups:
             group["count"] += 1
+        advance(work, [self._slot(p, parameter, rule) for p, parameter, _, rule in work], self._backend)
         return loss
 
+    def _work(self, group: Mapping[str, Any]) -> list[Work]:
+        """The parameters of a group that have gradients, each with its rule at this step."""
+        rules, sign = self._rules(group), -1 if group["maximize"] else 1
+        given = [(p, self._parameters[p], p.grad) for p in group["params"]]
+        return [Work(p, q, G if sign > 0 else -G, rules(q, p)) for p, q, G in given if G is not None]
+
     def _backend(self, p: torch.Tensor) -> Any:
-        return backend(p.device.type, self._compute_dtype, self.replacements)
+        return backend(p.device.type, self._compute_dtype, self.replacements, self.costs)
 
     def _rules(self, group: Mapping[str, Any]) -> Callable[[Parameter, torch.Tensor], Rule]:
         """The rules of a group at this step, each callable called once."""
-        rule, cache = from_group(type(self._rule), group), {}
+        rule, devices, cache = from_group(type(self._rule), group), {}, {}
 
         def resolved(parameter: Parameter, p: torch.Tensor) -> Rule:
-            rules = cache.setdefault(p.device, ResolvedRules(group["count"], self._backend(p)))
+            rules = devices.setdefault(p.device, ResolvedRules(group["count"], self._backend(p)))
             if parameter.rule is self._rule:
                 return rules[rule, p]
             vector: Any = rules[parameter.rule, p]
@@ -164,32 +177,29 @@ class RuleOptimizer(torch.optim.Optimizer):
                 return vector
             return vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
 
-        return resolved
+        def cached(parameter: Parameter, p: torch.Tensor) -> Rule:
+            key = id(parameter.rule), p.dtype, p.device
+            if key not in cache:
+                cache[key] = resolved(parameter, p)
+            return cache[key]
 
-    def _check_gradient(self, p: torch.Tensor) -> None:
+        return cached
+
+    def _check_gradient(self, p: torch.Tensor, parameter: Parameter, G: torch.Tensor) -> None:
         """Refuse what cannot be a gradient, before anything has moved."""
-        if p.grad is None:
+        if G.layout == torch.strided and G.dtype == p.dtype and G.shape == p.shape:
             return
-        if p.grad.layout != torch.strided:
-            name = self._parameters[p].name
+        if G.layout != torch.strided:
+            name = parameter.name
             raise TypeError(f"the gradient of {name!r} is sparse: use Embedding(sparse=False), or SparseAdam for it")
-        check_gradient(self._parameters[p].name, p.grad, p, self._backend(p).xp)
+        check_gradient(parameter.name, G, p, self._backend(p).xp)
 
-    def _update(self, p: torch.Tensor, G: torch.Tensor, rules: Callable) -> None:
-        """One parameter's step, rounded once."""
-        parameter, b, rule = self._parameters[p], self._backend(p), rules(self._parameters[p], p)
-        slot = self._slot(p, rule)
-        t = slot["step"] + 1
-        delta, state = parameter.update(G, parameter.from_fields(slot), p.detach(), t, rule, b)
-        p.copy_(p.to(delta.dtype) + delta)
-        # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
-        self.state[p] = {"step": t, **{name: x.contiguous() for name, x in fields(state).items()}}
-
-    def _slot(self, p: torch.Tensor, rule: Rule) -> dict[str, Any]:
+    def _slot(self, p: torch.Tensor, parameter: Parameter, rule: Rule) -> dict[str, Any]:
         """A parameter's state, created at its first gradient, on the device where the parameter then is."""
-        if not self.state[p]:
-            self.state[p] = {"step": 0, **fields(self._parameters[p].init(p.detach(), rule, self._backend(p)))}
-        return self.state[p]
+        slot = self.state[p]
+        if not slot:
+            slot |= {"step": 0, **fields(parameter.init(p.detach(), rule, self._backend(p)))}
+        return slot
 
     @torch.no_grad()
     def init_state(self) -> None:
@@ -197,7 +207,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             rules = self._rules(group)
             for p in group["params"]:
-                self._slot(p, rules(self._parameters[p], p))
+                self._slot(p, self._parameters[p], rules(self._parameters[p], p))
 
     def live_rules(self) -> Iterable[tuple[torch.Tensor, Parameter, Rule]]:
         """Every parameter, its assignment, and the rule that it has now, callables as they are."""

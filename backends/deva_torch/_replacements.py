@@ -5,8 +5,38 @@ from typing import Any
 import torch
 
 from deva_core import Backend
-from deva_core.coefficients import Triple
+from deva_core.basis import outer_ema as plain_outer_ema
+from deva_core.basis import take as plain_take
+from deva_core.elementwise import descent as plain_descent
 from deva_core.elementwise import ema as plain_ema
+from deva_core.elementwise import ema_and_ahead as plain_ema_and_ahead
+from deva_core.linalg import frobenius as plain_frobenius
+from deva_core.linalg import positive_qr as plain_positive_qr
+from deva_core.linalg import unit as plain_unit
+from deva_torch._blocks import blocks
+
+RANGE = 2.0**-50, 2.0**50
+"""Norms whose square and whose parts' squares are far from float32's limits."""
+
+WORTH_HALVING, PANELS = 512, 4
+"""Sides from which a symmetric product is computed by halves, and into how many panels."""
+
+WORTH_CHOLESKY, INDEPENDENT = 64, 0.3
+"""Sides from which QR goes by Cholesky, and the smallest pivot of columns of length 1 for which that is as accurate."""
+
+PROBES, OVERLAP = 32, 2.4
+"""Before the work of Cholesky, its success is guessed: so many columns, and the most of the squares of their products with
+the others. (Columns whose smallest pivot is 0.3 reach about 2.3.)"""
+
+
+def scalar(x: Any, X: torch.Tensor) -> Any:
+    """The number that belongs to a matrix X without its axes, so that parts of X of any shape take it."""
+    return x.reshape(()) if isinstance(x, torch.Tensor) and X.ndim <= 2 else x
+
+
+def matmul(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
+    """`A @ B`; of two stacks in one operation, where `@` takes five."""
+    return torch.bmm(A, B) if A.ndim == B.ndim == 3 else A @ B
 
 
 def ema(average: torch.Tensor, new: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
@@ -16,17 +46,144 @@ def ema(average: torch.Tensor, new: torch.Tensor, beta: Any, b: Backend) -> torc
     return average.lerp_(new, 1 - beta)
 
 
-def newton_schulz(X: torch.Tensor, steps: tuple[Triple, ...], b: Backend) -> torch.Tensor:
-    """Three products a step, each with its sum folded in (`beta C + alpha A B`), instead of seven operations."""
-    shape = X.shape
-    if X.ndim == 2:
-        fused = torch.addmm
-    else:
-        fused, X = torch.baddbmm, X.reshape(-1, *shape[-2:])
-    for a, b_, c in steps:
-        A = X @ X.mT
-        X = fused(X, fused(A, A, A, beta=b_, alpha=c), X, beta=a)
-    return X.reshape(shape)
+def ema_and_ahead(average: torch.Tensor, new: torch.Tensor, beta: Any, b: Backend) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two passes instead of six, block by block."""
+    if isinstance(beta, torch.Tensor):
+        return plain_ema_and_ahead.__wrapped__(average, new, beta, b)
+    ahead = torch.empty_like(average)
+    for M, G, N in blocks(average, new, ahead):
+        torch.lerp(M.lerp_(G, 1 - beta), G, 1 - beta, out=N)
+    return average, ahead
 
 
-REPLACEMENTS = {"ema": ema, "newton_schulz": newton_schulz}
+def descent(direction: torch.Tensor, length: Any, W: torch.Tensor, decay: Any, b: Backend) -> torch.Tensor:
+    """Block by block."""
+    if isinstance(decay, torch.Tensor):
+        return plain_descent.__wrapped__(direction, length, W, decay, b)
+    delta, length = torch.empty_like(W), scalar(-length, W)
+    for O, X, D in blocks(direction, W, delta):
+        D.copy_(O).mul_(length)
+        if decay:
+            D.add_(X, alpha=-decay)
+    return delta
+
+
+def multiply_add(
+    beta: float, C: torch.Tensor, alpha: float, A: torch.Tensor, B: torch.Tensor, b: Backend
+) -> torch.Tensor:
+    """The sum inside the product's kernel."""
+    if C.ndim == 2:
+        return torch.addmm(C, A, B, beta=beta, alpha=alpha)
+    if C.ndim == 3:
+        return torch.baddbmm(C, A, B, beta=beta, alpha=alpha)
+    flat = (x.reshape(-1, *x.shape[-2:]) for x in (C, A, B))
+    return torch.baddbmm(*flat, beta=beta, alpha=alpha).reshape(C.shape)
+
+
+def plus_identity(Z: torch.Tensor, a: float, b: Backend) -> torch.Tensor:
+    """Without a second matrix."""
+    Q = Z.clone()
+    Q.diagonal(dim1=-2, dim2=-1).add_(a)
+    return Q
+
+
+def multiplied(X: torch.Tensor, k: torch.Tensor, b: Backend) -> torch.Tensor:
+    """Into the donated X; not at all by 1, which a CPU tells at once."""
+    return X if k.device.type == "cpu" and bool((k == 1).all()) else X.mul_(k)
+
+
+def outer_ema(C: torch.Tensor, G: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
+    """Into the donated average; the half above the diagonal is copied where that is cheaper than its products."""
+    if isinstance(beta, torch.Tensor) or C.ndim > 2:
+        return plain_outer_ema.__wrapped__(C, G, beta, b)
+    n = C.shape[0]
+    size = n if n < WORTH_HALVING else -(-n // PANELS)
+    for start in range(0, n, size):
+        end = min(start + size, n)
+        C[start:end, :end].addmm_(G[start:end], G[:end].mT, beta=beta, alpha=1 - beta)
+        C[:start, start:end].copy_(C[start:end, :start].mT)
+    return C
+
+
+def take(X: torch.Tensor, order: torch.Tensor, axis: int, b: Backend) -> torch.Tensor:
+    """Whole rows or columns at once; nothing where the order is kept, which a CPU tells at once."""
+    if order.ndim > 1 or X.shape[axis] <= 1:
+        return plain_take.__wrapped__(X, order, axis, b)
+    kept = order.device.type == "cpu" and torch.equal(order, torch.arange(len(order)))
+    return X if kept else X.index_select(axis, order)
+
+
+def positive_qr(A: torch.Tensor, b: Backend) -> torch.Tensor:
+    """By Cholesky where the columns, made as long as each other, are far from dependent: near an eigenbasis they are.
+
+    Then its error is Householder's, and the work that of a product. A CPU tells at once whether it is so.
+    """
+    n = A.shape[-1]
+    if A.device.type != "cpu" or A.ndim > 2 or n < WORTH_CHOLESKY:
+        return plain_positive_qr.__wrapped__(A, b)
+    X = A / torch.linalg.vector_norm(A, dim=0)
+    if (X.mT @ X[:, :: max(1, n // PROBES)]).square().sum(0).max() < 1 + OVERLAP:
+        L, failed = torch.linalg.cholesky_ex(X.mT @ X)
+        if not failed and L.diagonal().min() > INDEPENDENT:
+            return torch.linalg.solve_triangular(L.mT, X, upper=True, left=False)
+    return plain_positive_qr.__wrapped__(A, b)
+
+
+def euclidean(X: torch.Tensor) -> torch.Tensor:
+    """The norm of each matrix, axes kept; rows first: a single sum over millions loses digits."""
+    rows = torch.linalg.vector_norm(X, dim=-1, keepdim=True)
+    return torch.linalg.vector_norm(rows, dim=-2, keepdim=True)
+
+
+def in_range(size: torch.Tensor) -> bool:
+    """Whether norms were computed without overflow or loss, which a CPU tells at once."""
+    low, high = size.aminmax()
+    return bool(low > RANGE[0] and high < RANGE[1])
+
+
+def frobenius(X: torch.Tensor, b: Backend) -> torch.Tensor:
+    """Two passes less where squares stay in range."""
+    if X.dtype == torch.float32 and X.device.type == "cpu" and in_range(size := euclidean(X)):
+        return size
+    return plain_frobenius.__wrapped__(X, b)
+
+
+def divided(X: torch.Tensor, size: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """`X / size`, rounded to `dtype` block by block."""
+    out, size = torch.empty_like(X, dtype=dtype), scalar(size, X)
+    for Y, Z in blocks(X, out):
+        Z.copy_(Y / size)
+    return out
+
+
+def unit(X: torch.Tensor, dtype: torch.dtype, b: Backend) -> torch.Tensor:
+    """Two passes where squares stay in range, which a CPU tells at once; elsewhere powers of two go first, which round
+    nothing, so that all scales give the same bits.
+    """
+    if X.dtype != torch.float32 or X.device.type != "cpu":
+        return plain_unit.__wrapped__(X, dtype, b)
+    size = euclidean(X)
+    if in_range(size):
+        return divided(X, size, dtype)
+    peak = X.abs().amax(dim=(-2, -1), keepdim=True)
+    X = torch.ldexp(X, -torch.frexp(peak).exponent)
+    size = euclidean(X) + (peak - peak)  # not finite where an entry is not
+    return divided(X, torch.where(peak == 0, 1.0, size), dtype)
+
+
+REPLACEMENTS = {
+    f.__name__: f
+    for f in (
+        ema,
+        ema_and_ahead,
+        descent,
+        multiply_add,
+        plus_identity,
+        unit,
+        frobenius,
+        multiplied,
+        outer_ema,
+        take,
+        positive_qr,
+    )
+}

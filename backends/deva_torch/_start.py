@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from deva_core import Rule
-from deva_core.capabilities import Capabilities
+from deva_core.capabilities import Capabilities, Operations
 from deva_core.checkpoint import Rename
 from deva_core.parameter import stacks_of_out_in
+from deva_torch._backend import backend
 from deva_torch._checkpoint import load, save
 from deva_torch._convert import to_numpy, to_torch
 from deva_torch._optimizer import RuleOptimizer
@@ -99,4 +100,10 @@ def start(
     return Run(kind, params, rule, vector_rule=vector_rule, layout=layout)
 
 
+def operations() -> Operations:
+    """What runs compute with."""
+    return Operations(backend=backend("cpu", None), asarray=to_torch, asnumpy=to_numpy)
+
+
 start.capabilities = Capabilities(compiled=False)  # pyright: ignore[reportFunctionMemberAccess]
+start.operations = operations  # pyright: ignore[reportFunctionMemberAccess]

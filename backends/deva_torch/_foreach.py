@@ -1,0 +1,9 @@
+"""One operation over lists of tensors. torch uses and keeps these for its own optimizers, but does not export them."""
+
+from typing import Any
+
+import torch
+
+_torch: Any = torch
+
+add_, add, copy_ = _torch._foreach_add_, _torch._foreach_add, _torch._foreach_copy_

@@ -1,0 +1,94 @@
+"""A step of an optimizer: equal parameters together, so that the number of operations is that of kinds of parameters."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from deva_core import Backend, Rule
+from deva_core.parameter import Parameter, fields, finished
+from deva_core.stacks import Step
+from deva_core.stacks import advance as advance_step
+from deva_torch import _foreach as foreach
+from deva_torch._blocks import blocks, keep_freed_memory, worth_blocks
+from deva_torch._workers import WORTH_A_THREAD, share
+
+
+class Work(NamedTuple):
+    """A parameter, its gradient (already of the sign that descends) and its rule at this step."""
+
+    p: torch.Tensor
+    parameter: Parameter
+    G: torch.Tensor
+    rule: Rule
+
+
+def advance(
+    work: Sequence[Work], slots: Sequence[dict[str, Any]], backend_of: Callable[[torch.Tensor], Backend]
+) -> None:
+    """Move each parameter by its rule, device by device."""
+    devices = list(dict.fromkeys(item.p.device for item in work))
+    for device in devices:
+        here = {k: item for k, item in enumerate(work) if item.p.device == device}
+        b = backend_of(next(iter(here.values())).p)
+        alone = {k: cost(item) for k, item in here.items() if device.type == "cpu" and stands_alone(item, b)}
+        share(lambda k, here=here, b=b: advance_on_one_device({k: here[k]}, slots, b), alone)
+        if rest := {k: item for k, item in here.items() if k not in alone}:
+            advance_on_one_device(rest, slots, b)
+
+
+def stands_alone(item: Work, b: Backend) -> bool:
+    """Whether a parameter is worth a thread: large, and in no stack."""
+    shape = tuple(item.p.shape)
+    return bool(b.replacements) and item.p.numel() >= WORTH_A_THREAD and not b.costs.stacks(shape)
+
+
+def cost(item: Work) -> float:
+    """About how much work a parameter is: its entries times its shorter side, where it is a matrix of a matrix rule."""
+    return item.p.numel() * float(min(item.p.shape[-2:]) if item.rule.matrix else 1)
+
+
+def advance_on_one_device(work: dict[int, Work], slots: Sequence[dict[str, Any]], b: Backend) -> None:
+    """Move parameters that share a device."""
+    keep_freed_memory()
+    steps = {}
+    for k, (p, parameter, G, rule) in work.items():
+        slot, t = slots[k], slots[k]["step"] + 1
+        state = parameter.from_fields(slot)
+        if rule.elementwise and b.replacements and worth_blocks(p, G, *state):
+            advance_in_blocks(p, G, state, t, rule, b)
+        else:
+            steps[k] = parameter, parameter.steps(G, state, p, t, rule, b)
+    for done in finished(steps, b):
+        move([work[k].p for k in done], [delta for delta, _ in done.values()])
+        remember([slots[k] for k in done], [fields(state) for _, state in done.values()])
+    for k in work:
+        slots[k]["step"] += 1
+
+
+def advance_in_blocks(p: torch.Tensor, G: torch.Tensor, state: Any, t: Any, rule: Rule, b: Backend) -> None:
+    """A large parameter of an elementwise rule, in parts that a cache holds from the first operation to the last."""
+    for W, g, *parts in blocks(p, G, *state):
+        delta, new = advance_step(Step(rule, g, type(state)(*parts), W, t), b)
+        move([W], [delta])
+        for old, x in zip(parts, new, strict=True):
+            if x is not old:
+                old.copy_(x)
+
+
+def move(params: list[torch.Tensor], deltas: list[torch.Tensor]) -> None:
+    """Add the deltas, rounding once."""
+    if params[0].dtype == deltas[0].dtype:
+        foreach.add_(params, deltas)
+    else:
+        foreach.copy_(params, foreach.add(deltas, params))
+
+
+def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]]) -> None:
+    """Put new states into their slots. Those that come out of a stack are copied: a view would keep all of it alive."""
+    if len(slots) > 1:
+        pairs = [(slot[name], x) for slot, state in zip(slots, states, strict=True) for name, x in state.items()]
+        foreach.copy_([old for old, _ in pairs], [x for _, x in pairs])
+        return
+    # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
+    slots[0] |= {name: x.contiguous() for name, x in states[0].items()}

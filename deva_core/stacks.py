@@ -1,0 +1,83 @@
+"""Equal parameters step together: a rule's update runs once over their stack, whatever their number."""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from deva_core.backend import Array, Backend, working_dtype
+from deva_core.rule import Rule
+
+
+class Step(NamedTuple):
+    """What a rule's `update` takes, for one matrix (or vector): gradient and parameter in any dtype."""
+
+    rule: Rule
+    G: Array
+    S: Any
+    W: Array
+    t: Any
+
+    @property
+    def kind(self) -> Hashable:
+        """What steps that can be stacked have in common."""
+        return id(self.rule), tuple(self.W.shape), self.W.dtype, self.G.dtype, self.t
+
+
+def bundles(steps: list[Step], b: Backend) -> Iterator[list[int]]:
+    """The steps' indices, those that are stacked together in one list, no stack larger than the cost model allows."""
+    found: dict[Hashable, list[int]] = {}
+    for k, step in enumerate(steps):
+        shape = tuple(step.W.shape)
+        found.setdefault(step.kind if shape and b.costs.stacks(shape) else k, []).append(k)
+    for members in found.values():
+        most = b.costs.stack_size(tuple(steps[members[0]].W.shape)) if len(members) > 1 else 1
+        yield from (members[k : k + most] for k in range(0, len(members), most))
+
+
+def stacked(arrays: Iterable[Array], vector: bool, b: Backend) -> Array:
+    """A stack; of vectors, one of matrices of one row, since a rule reads leading axes as a batch only of matrices."""
+    stack = b.xp.stack(list(arrays))
+    return b.xp.expand_dims(stack, axis=1) if vector else stack
+
+
+def unstacked(stack: Array, vector: bool, b: Backend) -> list[Array]:
+    """The inverse of `stacked`."""
+    return list(b.xp.unstack(b.xp.squeeze(stack, axis=1) if vector else stack))
+
+
+def working(step: Step, b: Backend) -> Step:
+    """The step with gradient and parameter in working precision."""
+    dtype = working_dtype(step.W.dtype, b.xp)
+    return step._replace(G=b.xp.astype(step.G, dtype, copy=False), W=b.xp.astype(step.W, dtype, copy=False))
+
+
+def together(steps: list[Step], b: Backend) -> Step:
+    """One step over the stack of these; it owns its arrays."""
+    vector, first = steps[0].W.ndim == 1, steps[0]
+    G, W = (stacked((getattr(step, name) for step in steps), vector, b) for name in ("G", "W"))
+    S = type(first.S)(*(stacked(parts, vector, b) for parts in zip(*(step.S for step in steps), strict=True)))
+    return Step(first.rule, G, S, W, first.t)
+
+
+def advance(step: Step, b: Backend) -> tuple[Array, Any]:
+    """`(delta, state)` of one step."""
+    rule, G, S, W, t = working(step, b)
+    return rule.update(G, S, W, t, b)
+
+
+def advance_bundle(steps: list[Step], b: Backend) -> list[tuple[Array, Any]]:
+    """`(delta, state)` of equal steps, computed together."""
+    if len(steps) == 1:
+        return [advance(steps[0], b)]
+    vector = steps[0].W.ndim == 1
+    delta, S = advance(together(steps, b), b)
+    fields = zip(*(unstacked(x, vector, b) for x in S), strict=True)
+    return [(d, type(S)(*x)) for d, x in zip(unstacked(delta, vector, b), fields, strict=True)]
+
+
+def advance_all(steps: Mapping[Any, Step], b: Backend) -> Iterator[dict[Any, tuple[Array, Any]]]:
+    """`(delta, state)` of each step by its key, in working precision, bundle by bundle."""
+    keys = list(steps)
+    for members in bundles([steps[key] for key in keys], b):
+        chosen = [keys[k] for k in members]
+        done = advance_bundle([steps[key] for key in chosen], b)
+        yield dict(zip(chosen, done, strict=True))
