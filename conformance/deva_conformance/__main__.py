@@ -9,15 +9,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deva_conformance.check import expected_failures, judged
-from deva_conformance.driver import CannotRun, Subject, from_namespace, installed, load
+from deva_conformance.check import chosen, judged
+from deva_conformance.driver import NAMESPACE, CannotRun, installed, load
 from deva_conformance.identity import decode
 from deva_conformance.laws import law
 from deva_conformance.plan import PROFILES
 from deva_conformance.report import Report, Result, describe
 from deva_conformance.runner import Watched, verdict
-from deva_conformance.workers import Plan, check_all, in_order, subject_of, tasks_for
-from deva_core import RULES, Rule
+from deva_conformance.workers import Plan, check_all, in_order, tasks_for
+from deva_core import Rule
 
 COULD_NOT_RUN = 2
 COLOURS = {
@@ -32,32 +32,20 @@ COLOURS = {
 app = typer.Typer(add_completion=False)
 
 
-def subjects(backends: list[str], namespaces: list[str]) -> list[tuple[Subject, bool]]:
-    """What to test, and whether it is a namespace: the named, or everything installed."""
+def named(backends: list[str], namespaces: list[str]) -> list[str]:
+    """What to test: the named, or everything installed."""
     names = backends or ([] if namespaces else installed())
     if not names and not namespaces:
         raise CannotRun("no backend is installed; name one as module:callable, or --namespace MODULE")
-    return [*((load(n), False) for n in names), *((from_namespace(n), True) for n in namespaces)]
+    return list(dict.fromkeys((*names, *(module + NAMESPACE for module in namespaces))))
 
 
-def chosen(rules: str | None) -> list[type[Rule]]:
-    """The rules of a comma-separated list."""
-    known = {rule.__name__.lower(): rule for rule in RULES}
-    names = [name.strip() for name in rules.split(",")] if rules else [rule.__name__ for rule in RULES]
-    unknown = [name for name in names if name.lower() not in known]
-    if unknown:
-        raise CannotRun(f"no such rule: {', '.join(unknown)}; there are {', '.join(r.__name__ for r in RULES)}")
-    return [known[name.lower()] for name in names]
-
-
-def run_all(
-    console: Console, tested: list[tuple[Subject, bool]], rules: list[type[Rule]], plan: Plan, jobs: int | None
-) -> Report:
+def run_all(console: Console, names: list[str], rules: list[type[Rule]], plan: Plan, jobs: int | None) -> Report:
     """Run every law, with live progress; an interrupt keeps what was found."""
     columns = TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     results: list[Result] = []
-    names, interrupted = [subject.name for subject, _ in tested], False
-    known = {subject.name: expected_failures(subject) for subject, _ in tested}
+    known: dict[str, dict[str, str]] = {}
+    interrupted = False
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=None)
 
@@ -68,14 +56,14 @@ def run_all(
                 progress.console.print(f"[red]✗[/] {escape(result.law)} {escape(result.backend)} {result.rule}")
 
         try:
-            work = tasks_for(tested, rules)
+            work = tasks_for(names, rules)
             progress.update(task, total=sum(len(w.laws) for w in work))
-            check_all(work, plan, seen, jobs)
+            check_all(work, plan, seen, jobs, known)
         except KeyboardInterrupt:
             interrupted = True
     made: list[Result] = []
     for name in names:
-        made += judged([r for r in in_order(results, names) if r.backend == name], known[name])
+        made += judged([r for r in in_order(results, names) if r.backend == name], known.get(name, {}))
     return Report(tuple(made), plan.profile, plan.seed, interrupted=interrupted)
 
 
@@ -85,7 +73,7 @@ def reproduce(id: str) -> int:
         identity = decode(id)
     except ValueError as error:
         raise CannotRun(str(error)) from None
-    subject = subject_of(identity.backend, identity.namespace)
+    subject = load(identity.backend)
     watched = Watched(law(identity.law), subject)
     status, cause, _ = verdict(watched, lambda: watched(identity.case))
     rule = type(identity.case.rule).__name__
@@ -125,6 +113,8 @@ def conclude(console: Console, report: Report) -> None:
     counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in report.counts().items())
     times = ", ".join(f"{backend} {s:.0f} s" for backend, s in sorted(seconds.items()))
     console.print(f"{report.executed} cases; {counts}; {times}")
+    for precision in report.precisions:
+        console.print(escape(precision.words), highlight=False, soft_wrap=True)
     if report.interrupted:
         print("INTERRUPTED what follows is not the whole verdict")
     for result in report.broken:
@@ -154,8 +144,8 @@ def main(
         if profile not in PROFILES:
             raise CannotRun(f"no such profile: {profile}; there are {', '.join(PROFILES)}")
         seconds = time_limit or (600.0 if profile == "full" else 60.0)
-        tested = subjects(backend or [], namespace or [])
-        result = run_all(console, tested, chosen(rules), Plan(profile, seed, seconds), jobs)
+        names = named(backend or [], namespace or [])
+        result = run_all(console, names, chosen(rules), Plan(profile, seed, seconds), jobs)
     except CannotRun as reason:
         print(f"COULD NOT RUN {reason}")
         raise typer.Exit(COULD_NOT_RUN) from None

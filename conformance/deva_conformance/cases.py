@@ -5,6 +5,7 @@ Data come from a counter-based generator, so a case is small, shrinks fast and i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,24 @@ def low_rank(g: np.random.Generator, m: int, n: int, rank: int) -> np.ndarray:
     return g.standard_normal((m, rank)) @ g.standard_normal((rank, n))
 
 
+CELL = 1 / (2**20 + 0.03)
+"""Of the grid on which DeVA orders its basis, relative to the largest quotient (specification, numerics §6.2)."""
+
+TIES = ((0.0, 52.0), (0.0, 3.0), (-0.2, 0.2), (0.3, 0.7), (0.0, 1048.0))
+"""Where pairs of nearly tied quotients lie, in cells from a cell's centre, the smaller one first: cells are 52 apart (5e-5,
+which float32 can tell), 3 apart (3e-6), the same one (4e-7), neighbours with an edge between (4e-7), 1048 apart (1e-3). A
+fifth of a cell or more from every edge, so that no honest float64 differs."""
+
+
+def near_ties(g: np.random.Generator, m: int, n: int) -> np.ndarray:
+    """Orthogonal rows (columns, where these are fewer) whose squared norms are tied in pairs, nearly but not exactly."""
+    if m > n:
+        return near_ties(g, n, m).T
+    levels = ((round((0.9 - 0.15 * k) / CELL) + x) * CELL for k, pair in enumerate(TIES) for x in pair)
+    quotients = np.array([*islice(levels, m - 1), 1.0])
+    return np.sqrt(quotients)[:, None] * np.linalg.qr(g.standard_normal((n, m)))[0].T
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "gaussian": lambda g, m, n: g.standard_normal((m, n)),
     "rank_one": lambda g, m, n: low_rank(g, m, n, 1),
@@ -62,13 +81,15 @@ FAMILIES: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "constant": lambda g, m, n: np.ones((m, n)),
     "repelling": lambda g, m, n: spectrum(g, m, n, lambda k: np.linspace(1, 0.868, k)),
     "zero": lambda g, m, n: np.zeros((m, n)),
+    "near_ties": near_ties,
 }
 """Gradient families by name. `repelling`: around the fixed point of Jordan's polynomial that pushes away."""
 
 FULL_RANK = ("gaussian", "outlier")
 """Families with full rank and distinct singular values: the domain of laws about published (eigh) bases."""
 
-NONZERO = tuple(name for name in FAMILIES if name != "zero")
+NONZERO = tuple(name for name in FAMILIES if name not in ("zero", "near_ties"))
+"""What every law may be given. Near ties are for laws that speak of DeVA's order: in float32 it is rounding's to decide."""
 
 WEIGHTS, GRADIENTS = 0, 1
 

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from deva_conformance.driver import Subject, load
+from deva_conformance.driver import CannotRun, Subject, load
 from deva_conformance.laws import LAWS, Law
 from deva_conformance.plan import PROFILES
 from deva_conformance.report import Report, Result
-from deva_conformance.runner import is_costly, run_law
+from deva_conformance.runner import Probed, run_law
 from deva_core import RULES, Rule
 
 Expected = Mapping[str, str]
@@ -50,9 +50,67 @@ def judged_one(result: Result, results: Sequence[Result], expected: Expected) ->
     return result if still else dataclasses.replace(result, status="fail", cause=cause)
 
 
-def checks(subject: Subject, rules: Iterable[type[Rule]], laws: Sequence[Law]) -> Iterator[tuple[type[Rule], Law]]:
-    """Every check there is: each law for each rule it speaks of."""
-    return ((rule, law) for rule in rules for law in laws if law.domain.applies(rule))
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One law for one rule of one backend; `reason`: why it is expected to fail, if it is."""
+
+    probed: Probed
+    rule: type[Rule]
+    law: Law
+    profile: str
+    seed: int
+    reason: str = ""
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """The backend, the rule and the law."""
+        return self.probed.subject.name, self.rule.__name__, self.law.id
+
+    def result(self, seconds: float = 0.0) -> Result:
+        """Run it, within so many seconds (0: no limit)."""
+        probed = self.probed
+        return run_law(self.law, self.rule, probed.subject, PROFILES[self.profile], self.seed, probed.costly, seconds)
+
+    def __call__(self) -> None:
+        """Fail, skip or return, as pytest has it."""
+        import pytest
+
+        result = self.result()
+        if result.status == "not_supported":
+            pytest.skip(result.cause)
+        if result.broken:
+            pytest.fail(f"{result.line}\n\n{result.reproducer}", pytrace=False)
+
+
+def checks(
+    subject: Subject,
+    rules: Iterable[type[Rule]] = RULES,
+    laws: Sequence[Law] = LAWS,
+    profile: str = "quick",
+    seed: int = 0,
+    expected: Expected | None = None,
+) -> Iterator[Check]:
+    """Every check of a backend: each law for each rule it speaks of."""
+    known, probed = expected_failures(subject, expected), Probed(subject)
+    for rule in rules:
+        for law in laws:
+            if law.domain.applies(rule):
+                reason = known.get(f"{law.id}/{rule.__name__}", known.get(law.id, ""))
+                yield Check(probed, rule, law, profile, seed, reason)
+
+
+def chosen(rules: str | None) -> list[type[Rule]]:
+    """The rules of a comma-separated list; all of them for none.
+
+    Raises:
+        CannotRun: one is not known.
+    """
+    known = {rule.__name__.lower(): rule for rule in RULES}
+    names = [name.strip() for name in rules.split(",")] if rules else [rule.__name__ for rule in RULES]
+    unknown = [name for name in names if name.lower() not in known]
+    if unknown:
+        raise CannotRun(f"no such rule: {', '.join(unknown)}; there are {', '.join(r.__name__ for r in RULES)}")
+    return [known[name.lower()] for name in names]
 
 
 def check_backend(
@@ -86,9 +144,9 @@ def check_backend(
     """
     subject = load(subject) if isinstance(subject, str) else subject
     known = expected_failures(subject, expected)
-    results, costly = [], is_costly(subject)
-    for rule, law in checks(subject, rules, laws):
-        results.append(run_law(law, rule, subject, PROFILES[profile], seed, costly, time_limit))
+    results = []
+    for check in checks(subject, rules, laws, profile, seed, expected):
+        results.append(check.result(time_limit))
         progress(results[-1])
     return Report(tuple(judged(results, known)), profile=profile, seed=seed)
 
@@ -118,25 +176,7 @@ def parametrize_with_checks(
     made = []
     for each in subjects:
         subject = load(each) if isinstance(each, str) else each
-        known = expected_failures(subject, expected)
-        for rule, law in checks(subject, list(rules), laws):
-            reason = known.get(f"{law.id}/{rule.__name__}", known.get(law.id))
-            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-            name = f"{subject.name}-{rule.__name__}-{law.id}"
-            made.append(pytest.param(one_check(law, rule, subject, profile, seed), id=name, marks=marks))
+        for check in checks(subject, list(rules), laws, profile, seed, expected):
+            marks = [pytest.mark.xfail(reason=check.reason, strict=True)] if check.reason else []
+            made.append(pytest.param(check, id="-".join(check.words), marks=marks))
     return pytest.mark.parametrize("check", made)
-
-
-def one_check(law: Law, rule: type[Rule], subject: Subject, profile: str, seed: int) -> Callable[[], None]:
-    """A check as a function that fails, skips or returns, as pytest has it."""
-
-    def check() -> None:
-        import pytest
-
-        result = run_law(law, rule, subject, PROFILES[profile], seed, is_costly(subject))
-        if result.status == "not_supported":
-            pytest.skip(result.cause)
-        if result.broken:
-            pytest.fail(f"{result.line}\n\n{result.reproducer}", pytrace=False)
-
-    return check

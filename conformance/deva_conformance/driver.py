@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from deva_core import Backend, Optimizer, OptimizerState, Rule, checkpoint
-from deva_core.capabilities import Capabilities
+from deva_core.capabilities import Capabilities, Operations
 from deva_core.eager import Slot
 from deva_core.parameter import fields, stacks_of_out_in
 
 GROUP = "deva.backends"
+NAMESPACE = "(namespace)"
+"""Ends the name of a namespace, so that `numpy(namespace)` is not the backend `numpy`; no blank: names are words."""
 
 
 class CannotRun(Exception):
@@ -41,21 +43,30 @@ def installed() -> list[str]:
 
 
 def load(spec: str) -> Subject:
-    """A backend by entry-point name or `module:callable`.
+    """A backend by its name: an entry point, `module:callable`, or `module(namespace)`.
 
     Raises:
         CannotRun: no such backend, or its import failed.
     """
+    if spec.endswith(NAMESPACE):
+        return from_namespace(spec.removesuffix(NAMESPACE))
     points = {point.name: point for point in entry_points(group=GROUP)}
     try:
         if spec in points:
             return Subject(spec, points[spec].load())
         if ":" in spec:
             module, _, name = spec.partition(":")
-            return Subject(spec, getattr(importlib.import_module(module), name))
-    except Exception as error:  # whatever an import raises
+            return Subject(spec, function(getattr(importlib.import_module(module), name)))
+    except (Exception, SystemExit) as error:  # whatever an import raises
         raise CannotRun(f"{spec}: cannot be loaded: {type(error).__name__}: {error}") from error
     raise CannotRun(f"{spec}: no such backend; installed are {', '.join(sorted(points)) or 'none'}")
+
+
+def function(start: Any) -> Any:
+    """`start`, if it can be called."""
+    if not callable(start):
+        raise TypeError(f"{start!r} is no function")
+    return start
 
 
 def from_namespace(module: str) -> Subject:
@@ -67,9 +78,9 @@ def from_namespace(module: str) -> Subject:
     try:
         xp = importlib.import_module(module)
         xp.asarray(np.zeros(1, np.float32))
-    except Exception as error:  # whatever an import raises
+    except (Exception, SystemExit) as error:  # whatever an import raises
         raise CannotRun(f"{module}: not an Array API namespace: {type(error).__name__}: {error}") from error
-    return Subject(module, NamespaceStart(xp))
+    return Subject(module + NAMESPACE, NamespaceStart(xp))
 
 
 class _StackOptimizer(Optimizer):
@@ -87,6 +98,11 @@ class NamespaceStart:
     def capabilities(self) -> Capabilities:
         """The standard's dtypes; factorisations where the namespace has them; nothing to compile."""
         return Capabilities(dtypes=("float64", "float32"), linalg=hasattr(self.xp, "linalg"), compiled=False)
+
+    def operations(self) -> Operations:
+        """What runs compute with."""
+        b = self.backend or Backend.of(self.xp.asarray(np.zeros(1, np.float32)))
+        return Operations(backend=b, asarray=lambda x: self.xp.asarray(np.array(x)), asnumpy=np.array)
 
     def __call__(
         self,

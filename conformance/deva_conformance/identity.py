@@ -16,7 +16,6 @@ class Identity(NamedTuple):
 
     law: str
     backend: str
-    namespace: bool
     case: Case
 
 
@@ -38,7 +37,7 @@ def encode(identity: Identity) -> str:
     rule = identity.case.rule
     own = {n: getattr(rule, n) for n, h in hyperparameters(rule).items() if getattr(rule, n) != h.default}
     problems = [[p.family, list(p.shape), p.scale, p.seed, p.dtype] for p in identity.case.problems]
-    plain = [identity.backend, identity.namespace, name_of(type(rule)), own, problems, identity.case.steps]
+    plain = [identity.backend, name_of(type(rule)), own, problems, identity.case.steps]
     packed = zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 9)
     return f"{identity.law}:{base64.urlsafe_b64encode(packed).decode().rstrip('=')}"
 
@@ -52,9 +51,9 @@ def decode(id: str) -> Identity:
     law, _, word = id.partition(":")
     try:
         packed = base64.urlsafe_b64decode(word + "=" * (-len(word) % 4))
-        backend, namespace, name, own, problems, steps = json.loads(zlib.decompress(packed))
+        backend, name, own, problems, steps = json.loads(zlib.decompress(packed))
         kinds: Any = rule_of(name)
         made = tuple(Problem(family, tuple(shape), *rest) for family, shape, *rest in problems)
-        return Identity(law, backend, namespace, Case(kinds(**own), made, steps))
+        return Identity(law, backend, Case(kinds(**own), made, steps))
     except (ValueError, TypeError, StopIteration, binascii.Error, zlib.error) as error:
         raise ValueError(f"{id!r} is not an id of a case: {error}") from None

@@ -59,7 +59,7 @@ class _Linalg:
             X = np.asarray(X)
             if name in ("diagonal", "trace"):
                 return self.namespace.wrap(function(X, **kwargs))
-            result = function(self.namespace.backward(X, symmetric=name == "eigh"), **kwargs)
+            result = function(self.namespace.backward(X, name), **kwargs)
             return tuple(self.namespace.wrap(part) for part in result)
 
         return call
@@ -102,15 +102,15 @@ class Noisy:
         error = self.u * x * self.random.standard_normal(x.shape)
         return error if size is None else error + self.u * size * self.random.standard_normal(x.shape)
 
-    def backward(self, X: np.ndarray, symmetric: bool) -> np.ndarray:
-        """X with a normwise relative error of one rounding an entry, columnwise (as Householder's), and by elements."""
-        scale = (
-            np.linalg.norm(X, axis=-2, keepdims=True)
-            if not symmetric
-            else np.linalg.norm(X, axis=(-2, -1), keepdims=True)
-        )
-        E = self.u * scale * self.random.standard_normal(X.shape)
-        return X + ((E + np.swapaxes(E, -1, -2)) / 2 if symmetric else E)
+    def backward(self, X: np.ndarray, factorization: str) -> np.ndarray:
+        """X with the backward error of a factorisation, one rounding an entry, relative to a norm.
+
+        Householder's QR errs column by column; bidiagonalisation (SVD) and tridiagonalisation (eigh) turn from both
+        sides, so that all entries err relative to the whole matrix (LAPACK Users' Guide, 4.7 and 4.9).
+        """
+        axis = -2 if factorization == "qr" else (-2, -1)
+        E = self.u * np.linalg.norm(X, axis=axis, keepdims=True) * self.random.standard_normal(X.shape)
+        return X + ((E + np.swapaxes(E, -1, -2)) / 2 if factorization == "eigh" else E)
 
     def finfo(self, dtype: Any) -> Any:
         """The limits of the imitated arithmetic, as far as rules ask."""

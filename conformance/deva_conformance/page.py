@@ -4,20 +4,28 @@ import html
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from deva_conformance.report import HONEST, Report, Result, describe, program_name, unit_roundoff_of
+from deva_conformance.precision import HONEST
+from deva_conformance.report import Report, Result, describe, program_name, unit_roundoff_of
 from deva_conformance.tolerance import THRESHOLD
 
 STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:78rem;padding:0 1rem;color:#1c2330}
+:root{color-scheme:light dark;--page:#fff;--text:#1c2330;--soft:#555;--code:#f5f6f8;--link:#1a4fb4}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:78rem;padding:0 1rem;color:var(--text);background:var(--page)}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem;margin:1.6rem 0 .2rem}
 .map{overflow-x:auto}table{border-collapse:separate;border-spacing:3px}
 th{font-weight:500;text-align:left;padding:.15rem .5rem;white-space:nowrap}
-thead th{font-size:.8rem;color:#555;text-align:center}
+thead th{font-size:.8rem;color:var(--soft);text-align:center}
+tbody th,thead th:first-child{position:sticky;left:0;background:var(--page)}
 td{min-width:4.4rem;text-align:center;padding:.2rem .3rem;border-radius:4px;font-size:.8rem}
-.exact{background:#e3f1e6;color:#4b6b52}.broken{background:#d64533;color:#fff;font-weight:600}
-.expected{background:#e8dcf2}.absent{background:#eceef1;color:#777}.none{color:#ccc}
-pre{background:#f5f6f8;padding:.8rem;overflow-x:auto;border-radius:4px;font-size:.8rem}
-.why{margin:.3rem 0}td a{color:inherit}.legend span{padding:.1rem .5rem;border-radius:4px;margin-right:.4rem;font-size:.8rem}
+td[style],.legend [style]{color:#1c2330}.exact{background:#e3f1e6;color:#3f5f47}
+.broken{background:#d64533;color:#fff;font-weight:600}
+.expected{background:#e8dcf2;color:#3d2c4f}.absent{background:#eceef1;color:#666}.none{color:#bbb}
+pre{background:var(--code);padding:.8rem;overflow-x:auto;border-radius:4px;font-size:.8rem}
+.why{margin:.3rem 0}a{color:var(--link)}td a{color:inherit}li,.why{overflow-wrap:anywhere}.legend{line-height:2}
+.legend span{display:inline-block;line-height:1.5;padding:.1rem .5rem;border-radius:4px;margin-right:.4rem;font-size:.8rem}
+@media(prefers-color-scheme:dark){:root{--page:#15181d;--text:#e3e6eb;--soft:#a4abb6;--code:#1f242b;--link:#8ab0f7}
+.exact{background:#1d3325;color:#a9cfb3}.expected{background:#3a2b4a;color:#e0d0f0}.absent{background:#262b33;color:#99a1ad}
+.none{color:#4a515c}td[style],.legend [style]{filter:brightness(.85)}}
 """
 
 Key = tuple[str, str]
@@ -123,6 +131,12 @@ def legend() -> str:
     )
 
 
+def notes(report: Report) -> str:
+    """In what precision the backends seem to compute."""
+    items = "".join(f"<li>{html.escape(p.words)}</li>" for p in report.precisions)
+    return f"<h2>Precision observed</h2><ul>{items}</ul>" if items else ""
+
+
 def page(report: Report) -> str:
     """The HTML report, self-contained."""
     count = len(report.broken)
@@ -137,7 +151,7 @@ def page(report: Report) -> str:
         f"<title>Conformance: {verdict}</title><style>{STYLE}</style><h1>Conformance: {verdict}</h1>"
         f"<p>Profile {report.profile}, seed {report.seed}: {report.executed} cases; {counts}. A number is the worst error "
         f"in units of the rounding error that is due (at most {THRESHOLD:g}).</p>{legend()}"
-        f"<h2>By dtype</h2>{dtypes}<h2>By rule</h2>{rules}"
+        f"<h2>By dtype</h2>{dtypes}{notes(report)}<h2>By rule</h2>{rules}"
         f"{'<h2>What broke</h2>' if failures else ''}{failures}</html>\n"
     )
 

@@ -18,7 +18,8 @@ class Profile:
     """How much to look at: covering rows of a law that is not thorough, and random cases beyond the rows.
 
     `costly` is for backends that compile each combination of hyperparameters and shapes: one shape a case.
-    `thorough`: whether laws that ask for it get every covering row.
+    `thorough`: whether laws that ask for it get every covering row. `always`, `costly_always`: how many of the cases that a
+    law names itself.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Profile:
     costly_random: int
     shrink: bool = False
     thorough: bool = True
+    always: int = 1000
+    costly_always: int = 1
 
     def counts(self, law: Law, costly: bool, available: int) -> tuple[int, int]:
         """How many rows and random cases."""
@@ -36,12 +39,14 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", 1, 0, 1, 0, thorough=False),
+    "smoke": Profile("smoke", 1, 0, 1, 0, thorough=False, always=0, costly_always=0),
     "quick": Profile("quick", 4, 2, 1, 0),
-    "full": Profile("full", 8, 40, 3, 3, shrink=True),
+    "full": Profile("full", 8, 40, 3, 3, shrink=True, costly_always=1000),
 }
 
-DTYPE_CYCLE = ("float32", "float64", "float32", "bfloat16")
+DTYPE_CYCLE = ("float32", "float64", "float32", "narrow")
+NARROW = ("bfloat16", "float16")
+"""These take turns: by law and rule, and from one round of the cycle to the next."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,18 @@ def plan(law: Law, rule: type[Rule], subject: Subject, profile: Profile, seed: i
     for k in range(rows):
         shapes = panel(law, rule, start + k, costly)
         explicit.append(case(law, strategies.row(rule, values, (start + k) % available), shapes, dtypes, k, seed))
+    explicit += always(law, rule, capabilities)[: profile.costly_always if costly else profile.always]
     return Plan(tuple(explicit), drawn(law, rule, values, dtypes), random)
+
+
+def always(law: Law, rule: type[Rule], capabilities: Capabilities) -> list[Case]:
+    """The cases that a law names itself, as far as the backend can do them."""
+    return [
+        case
+        for case in law.domain.always(rule)
+        if all(p.dtype in capabilities.dtypes for p in case.problems)
+        and (capabilities.linalg or getattr(case.rule, "ns_coefficients", "") != "exact")
+    ]
 
 
 def panel(law: Law, rule: type[Rule], k: int, costly: bool) -> tuple[Shape, ...]:
@@ -103,12 +119,22 @@ def panel(law: Law, rule: type[Rule], k: int, costly: bool) -> tuple[Shape, ...]
 def case(law: Law, rule: Rule, shapes: tuple[Shape, ...], dtypes: list[str], k: int, seed: int) -> Case:
     """The k-th case that is always looked at: families, scales and dtypes turn with k."""
     domain, name = law.domain, type(rule).__name__
-    cycle, made = [d for d in DTYPE_CYCLE if d in dtypes] or dtypes, []
+    dtype, made = dtype_of(law, name, dtypes, k), []
     for j, shape in enumerate(shapes):
         family = strategies.shifted(domain.families, law.key, name, k, j)
-        scale = strategies.shifted(domain.scales(type(rule)), law.key, name, k, j, "scale")
-        made.append(Problem(family, shape, scale, 10_000 * seed + 100 * k + j, cycle[k % len(cycle)]))
+        scale = strategies.shifted(domain.scales_in(type(rule), dtype), law.key, name, k, j, "scale")
+        made.append(Problem(family, shape, scale, 10_000 * seed + 100 * k + j, dtype))
     return Case(rule, tuple(made), domain.steps)
+
+
+def dtype_of(law: Law, name: str, dtypes: list[str], k: int) -> str:
+    """The dtype of the k-th case."""
+    narrow = [d for d in NARROW if d in dtypes]
+    cycle = [d for d in DTYPE_CYCLE if d in dtypes or (d == "narrow" and narrow)]
+    chosen = cycle[k % len(cycle)]
+    if chosen != "narrow":
+        return chosen
+    return narrow[(crc32(f"{law.key}/{name}/narrow".encode()) + k // len(cycle)) % len(narrow)]
 
 
 def drawn(law: Law, rule: type[Rule], values: strategies.Values, dtypes: list[str]) -> st.SearchStrategy[Case]:
@@ -116,7 +142,9 @@ def drawn(law: Law, rule: type[Rule], values: strategies.Values, dtypes: list[st
     domain = law.domain
 
     def of(panel: tuple, dtype: str) -> st.SearchStrategy[Case]:
-        problems = (strategies.problems(shape, domain.families, domain.scales(rule), dtype) for shape in panel)
+        problems = (
+            strategies.problems(shape, domain.families, domain.scales_in(rule, dtype), dtype) for shape in panel
+        )
         return st.builds(Case, strategies.rules(rule, values), st.tuples(*problems), st.just(domain.steps))
 
     panels, kinds = st.sampled_from(domain.panels(rule)), st.sampled_from(dtypes)

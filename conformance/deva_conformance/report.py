@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from deva_conformance.cases import Case
 from deva_conformance.identity import Identity, encode
+from deva_conformance.precision import HONEST, PROMOTED, Observed, total
 from deva_conformance.tolerance import DOUBLE, SINGLE, THRESHOLD
 
 STATUSES = ("pass", "fail", "error", "not_supported", "expected", "not_run")
@@ -38,8 +40,8 @@ class Result:
     hung: bool = False
     dtypes: Mapping[str, tuple[int, float]] = dataclasses.field(default_factory=dict)
     """For each dtype how many cases held, and their worst ratio."""
-    namespace: bool = False
-    """Whether the backend is a namespace driven through `deva_core.Optimizer`."""
+    observed: Mapping[str, Observed] = dataclasses.field(default_factory=dict)
+    """For each dtype the comparisons with the oracle, which tell what precision was computed in."""
 
     @property
     def broken(self) -> bool:
@@ -54,19 +56,18 @@ class Result:
     @property
     def identity(self) -> str:
         """What `--reproduce` takes; empty where no case was begun."""
-        return encode(Identity(self.law, self.backend, self.namespace, self.case)) if self.case else ""
+        return encode(Identity(self.law, self.backend, self.case)) if self.case else ""
 
     @property
     def reproducer(self) -> str:
         """A program that shows it again."""
         if self.case is None:
             return ""
-        load = "from_namespace" if self.namespace else "load"
         return (
             f"# {self.law}: {self.cause}\n# python -m deva_conformance --reproduce {self.identity}\n"
-            "from deva_conformance import Case, Problem, Ramp, from_namespace, law, load\n"
+            "from deva_conformance import Case, Problem, Ramp, law, load\n"
             f"from deva_core import {self.rule}\n\n"
-            f"law({self.law!r}).check(\n    {load}({self.backend!r}),\n    {self.case!r},\n)\n"
+            f"law({self.law!r}).check(\n    load({self.backend!r}),\n    {self.case!r},\n)\n"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,7 +75,7 @@ class Result:
         plain = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("case", "seconds", "hung", "dtypes")
+            if f.name not in ("case", "seconds", "hung", "dtypes", "observed")
         }
         return {
             **plain,
@@ -86,8 +87,43 @@ class Result:
         }
 
 
-HONEST = 0.6
-"""The median ratio of honest backends (numerics §5.2)."""
+@dataclass(frozen=True)
+class Precision:
+    """In what precision a backend seems to compute where a dtype is asked for: an observation, never a failure."""
+
+    backend: str
+    dtype: str
+    observed: Observed
+
+    @property
+    def unit_roundoff(self) -> float:
+        """The effective one."""
+        return self.observed.unit_roundoff(unit_roundoff_of(self.dtype))
+
+    @property
+    def promoted(self) -> bool:
+        """Whether float32 seems to be computed in something wider, in silence."""
+        return self.dtype != "float64" and self.observed.enough and self.unit_roundoff < PROMOTED
+
+    @property
+    def words(self) -> str:
+        """The note."""
+        due = f"2^{math.log2(unit_roundoff_of(self.dtype)):.0f}"
+        note = (
+            f"{self.backend} {self.dtype}: effective unit roundoff 2^{math.log2(self.unit_roundoff):.1f} (due: {due})"
+        )
+        return note + ("; wider arithmetic than was asked for, as of float64" if self.promoted else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the JSON report holds."""
+        effective, count = float(f"{self.unit_roundoff:.3g}"), self.observed.count
+        return {
+            "backend": self.backend,
+            "dtype": self.dtype,
+            "effective_unit_roundoff": effective,
+            "comparisons": count,
+            "promoted": self.promoted,
+        }
 
 
 def roundoff(dtype: str, ratio: float) -> dict[str, float]:
@@ -141,6 +177,17 @@ class Report:
         """0: conforms; 1: it does not, or the run was interrupted; 2: nothing could be checked."""
         return 1 if self.broken or self.interrupted else 0 if self.executed else 2
 
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """A note for each backend and dtype about which enough is known."""
+        keys = dict.fromkeys((r.backend, dtype) for r in self.results for dtype in sorted(r.observed))
+        found = (Precision(*key, total(self.observed(*key))) for key in sorted(keys))
+        return tuple(found)
+
+    def observed(self, backend: str, dtype: str) -> list[Observed]:
+        """What tells the precision of one backend in one dtype."""
+        return [r.observed[dtype] for r in self.results if r.backend == backend and dtype in r.observed]
+
     def counts(self) -> dict[str, int]:
         """How many results of each status."""
         return {status: sum(r.status == status for r in self.results) for status in STATUSES}
@@ -160,6 +207,7 @@ class Report:
             "counts": self.counts(),
             "executed": self.executed,
             "versions": {"python": platform.python_version(), **versions()},
+            "precision": [p.as_dict() for p in self.precisions],
             "results": [r.as_dict() for r in self.results],
             "timing": {f"{r.backend}/{r.rule}/{r.law}": round(r.seconds, 3) for r in self.results},
         }

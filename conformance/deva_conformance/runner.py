@@ -3,6 +3,8 @@
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from zlib import crc32
 
 import numpy as np
@@ -11,10 +13,12 @@ from hypothesis import seed as hypothesis_seed
 from hypothesis.errors import Flaky
 
 from deva_conformance.cases import Case
-from deva_conformance.driver import NamespaceStart, Subject
+from deva_conformance.diagnosis import hint
+from deva_conformance.driver import Subject
 from deva_conformance.laws import Broken, Law, NotSupported
 from deva_conformance.limit import TimedOut, time_limit
 from deva_conformance.plan import Plan, Profile, plan
+from deva_conformance.precision import Observed, listening
 from deva_conformance.report import Result
 from deva_core import Muon, Rule
 
@@ -25,6 +29,7 @@ COSTLY_SECONDS = 0.08
 
 
 PROBE_LIMIT = 20.0
+"""Seconds to find out whether a backend compiles."""
 
 
 class Watched:
@@ -35,12 +40,14 @@ class Watched:
         self.checks, self.ratio, self.unsupported = 0, 0.0, ""
         self.case: Case | None = None
         self.dtypes: dict[str, tuple[int, float]] = {}
+        self.observed: dict[str, Observed] = {}
 
     def __call__(self, case: Case) -> None:
         """Check one case."""
         self.case = case
         try:
-            ratio = self.law.check(self.subject, case)
+            with listening(self.observed):
+                ratio = self.law.check(self.subject, case)
         except NotSupported as reason:
             self.unsupported = str(reason)
             return
@@ -83,7 +90,7 @@ def verdict(watched: Watched, run: Callable[[], None]) -> tuple[str, str, bool]:
     except NotSupported as reason:
         return "not_supported", str(reason), False
     except Broken as broken:
-        return "fail", str(broken), False
+        return "fail", f"{broken}{hint(watched.subject, watched.case, str(broken))}", False
     except Flaky:
         return "fail", "a case broke the law once and kept it when repeated: not deterministic", False
     except TimedOut as late:
@@ -122,16 +129,37 @@ def run_law(
         seconds=time.perf_counter() - begun,
         hung=hung,
         dtypes=watched.dtypes,
-        namespace=isinstance(subject.start, NamespaceStart),
+        observed=watched.observed,
     )
 
 
-def unfinished(law: str, backend: str, rule: type[Rule], status: str, cause: str) -> Result:
+def unfinished(law: str, backend: str, rule: type[Rule], status: str, cause: str, hung: bool = False) -> Result:
     """The result of a check that was not done, or not to its end."""
-    name = rule.__name__
     return Result(
-        law=law, backend=backend, rule=name, status=status, checks=0, ratio=0.0, cause=cause, case=None, seconds=0.0
+        law=law,
+        backend=backend,
+        rule=rule.__name__,
+        status=status,
+        checks=0,
+        ratio=0.0,
+        cause=cause,
+        case=None,
+        seconds=0.0,
+        hung=hung,
     )
+
+
+@dataclass
+class Probed:
+    """A backend, and whether it is costly: found out when first asked."""
+
+    subject: Subject
+    limit: float = PROBE_LIMIT
+
+    @cached_property
+    def costly(self) -> bool:
+        """Whether few cases must do."""
+        return is_costly(self.subject, self.limit)
 
 
 def is_costly(subject: Subject, limit: float = PROBE_LIMIT) -> bool:

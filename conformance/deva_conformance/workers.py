@@ -1,6 +1,7 @@
 """Checks in processes of their own: two at a time, each watched.
 
-A backend that hangs in native code, or takes its process down, costs the check that it was in, and no other.
+A backend that hangs in native code, or takes its process down, costs the check that it was in, and no other. Backends
+are imported there only, so that one that cannot be imported costs nothing but itself.
 """
 
 import os
@@ -14,15 +15,16 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from deva_conformance.driver import Subject, from_namespace, load
+from deva_conformance.check import expected_failures
+from deva_conformance.driver import CannotRun, load
 from deva_conformance.laws import LAWS, law
 from deva_conformance.plan import PROFILES
 from deva_conformance.report import Result
-from deva_conformance.runner import PROBE_LIMIT, is_costly, run_law, unfinished
+from deva_conformance.runner import PROBE_LIMIT, Probed, run_law, unfinished
 from deva_core import RULES, Rule
 
-GRACE = 15.0
-"""Seconds beyond the time limit before a process is ended."""
+GRACE = 2.0, 15.0
+"""Seconds beyond the time limit before a process is ended: the limit again, at least and at most these."""
 STARTUP = 60.0
 """Seconds in which a process must have imported its backend."""
 HANGS = 2
@@ -34,7 +36,21 @@ ENVIRONMENT = {
 }
 """Of the processes, where it is not set: matrices are small, so that threads would wait for each other; and of a program
 that several checks run, seven eighths of the time is XLA's, which keeps it for this run in a folder of its own."""
-READY, FAILED = "ready", 70
+DONE, FAILED = "done", 70
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A worker has imported a backend; which laws it says itself that it breaks."""
+
+    expected: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker cannot import a backend."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -48,45 +64,45 @@ class Plan:
 
 @dataclass(frozen=True)
 class Task:
-    """Laws to check for one rule of one backend, in one process as they share runs."""
+    """Laws to check for one rule of one backend, in one process as they share runs; no law: see if it imports."""
 
     backend: str
-    namespace: bool
     rule: type[Rule]
     laws: tuple[str, ...]
 
     def without_first(self, n: int) -> "Task":
         """What is left after n laws."""
-        return Task(self.backend, self.namespace, self.rule, self.laws[n:])
-
-
-def subject_of(name: str, namespace: bool) -> Subject:
-    """The backend of this name."""
-    return from_namespace(name) if namespace else load(name)
+        return Task(self.backend, self.rule, self.laws[n:])
 
 
 def serve(connection: Connection, plan: Plan) -> None:
     """A worker: tasks in, results out, until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepared: dict[tuple[str, bool], tuple[Subject, bool]] = {}
+    imported: dict[str, Probed] = {}
     try:
         while True:
-            work(connection, plan, connection.recv(), prepared)
+            work(connection, plan, connection.recv(), imported)
     except BaseException:  # the parent sees that the process is gone, and says so
         os._exit(FAILED)
 
 
-def work(connection: Connection, plan: Plan, task: Task, prepared: dict) -> None:
-    """One task; its backend is loaded and probed once."""
-    key = task.backend, task.namespace
-    if key not in prepared:
-        subject = subject_of(*key)
-        prepared[key] = subject, is_costly(subject, min(plan.time_limit, PROBE_LIMIT))
-    subject, costly = prepared[key]
-    connection.send(READY)
+def work(connection: Connection, plan: Plan, task: Task, imported: dict[str, Probed]) -> None:
+    """One task; its backend is imported and probed once."""
+    if task.backend not in imported:
+        try:
+            subject = load(task.backend)
+            expected = expected_failures(subject)
+        except (CannotRun, ValueError) as reason:
+            connection.send(Refused(str(reason)))
+            return
+        imported[task.backend] = Probed(subject, min(plan.time_limit, PROBE_LIMIT))
+        connection.send(Imported(expected))
+    probed = imported[task.backend]
     profile = PROFILES[plan.profile]
     for id in task.laws:
-        connection.send(run_law(law(id), task.rule, subject, profile, plan.seed, costly, plan.time_limit))
+        result = run_law(law(id), task.rule, probed.subject, profile, plan.seed, probed.costly, plan.time_limit)
+        connection.send(result)
+    connection.send(DONE)
 
 
 @dataclass
@@ -97,6 +113,7 @@ class Worker:
     task: Task | None = None
     done: int = 0
     deadline: float = 0.0
+    imported: set[str] = field(default_factory=set)
     process: Any = field(init=False)
     connection: Any = field(init=False)
 
@@ -110,12 +127,16 @@ class Worker:
     def give(self, task: Task) -> None:
         """Begin a task."""
         self.task, self.done = task, 0
-        self.wait_for(STARTUP)
+        self.wait_for(self.plan.time_limit if task.backend in self.imported else STARTUP)
         self.connection.send(task)
 
     def wait_for(self, seconds: float) -> None:
-        """Expect the next message within so many seconds."""
-        self.deadline = time.monotonic() + seconds + GRACE
+        """Expect the next message within so many seconds, and some grace."""
+        self.deadline = time.monotonic() + seconds + min(max(GRACE[0], seconds), GRACE[1])
+
+    def importing(self) -> bool:
+        """Whether it has not yet imported the backend of its task."""
+        return self.task is not None and self.task.backend not in self.imported
 
     def end(self) -> None:
         """End the process, which may hang."""
@@ -130,13 +151,13 @@ def grouped(laws: Sequence[str]) -> list[tuple[str, ...]]:
     return [group for group in (shared, *((id,) for id in laws if id not in shared)) if group]
 
 
-def tasks_for(subjects: Sequence[tuple[Subject, bool]], rules: Sequence[type[Rule]]) -> list[Task]:
-    """All tasks; those of DeVA, which take longest, first."""
-    tasks = []
-    for subject, namespace in subjects:
+def tasks_for(backends: Sequence[str], rules: Sequence[type[Rule]]) -> list[Task]:
+    """All tasks: first to import every backend, then those of DeVA, which take longest."""
+    tasks = [Task(backend, rules[0], ()) for backend in backends]
+    for backend in backends:
         for rule in sorted(rules, key=lambda rule: -len(rule.State._fields)):
             ids = [law.id for law in LAWS if law.domain.applies(rule)]
-            tasks += [Task(subject.name, namespace, rule, group) for group in grouped(ids)]
+            tasks += [Task(backend, rule, group) for group in grouped(ids)]
     return tasks
 
 
@@ -147,15 +168,21 @@ class Pool:
         tasks: what to do.
         plan: how.
         seen: is given each result as it comes.
+        expected: is given what each backend says that it breaks, when it is imported.
     """
 
-    def __init__(self, tasks: Sequence[Task], plan: Plan, seen: Callable[[Result], None]) -> None:
+    def __init__(self, tasks: Sequence[Task], plan: Plan, seen: Callable[[Result], None], expected: dict) -> None:
+        self.expected = expected
         self.waiting, self.plan, self.seen = list(tasks), plan, seen
         self.hangs: Counter[str] = Counter()
         self.workers: list[Worker] = []
 
     def run(self, processes: int) -> None:
-        """Do everything; processes end with it, whatever happens."""
+        """Do everything; processes end with it, whatever happens.
+
+        Raises:
+            CannotRun: a backend could not be imported.
+        """
         try:
             while self.waiting or any(w.task for w in self.workers):
                 self.hand_out(processes)
@@ -163,7 +190,7 @@ class Pool:
                 for connection in wait([w.connection for w in busy], timeout=0.5):
                     self.receive(next(w for w in busy if w.connection is connection))
                 for worker in [w for w in busy if w.task and time.monotonic() > w.deadline]:
-                    self.lost(worker, f"no result within {self.plan.time_limit:g} s, and its process did not react")
+                    self.late(worker)
         finally:
             for worker in self.workers:
                 worker.end()
@@ -190,27 +217,45 @@ class Pool:
             message = worker.connection.recv()
         except (EOFError, OSError):
             worker.process.join()
-            self.lost(worker, f"its process died with exit code {worker.process.exitcode}")
+            self.lost(worker, f"its process {ending(worker.process.exitcode)}")
             return
         worker.wait_for(self.plan.time_limit)
-        if message == READY:
-            return
-        self.seen(message)
-        worker.done += 1
-        self.hangs[worker.task.backend] += message.hung
-        if worker.done == len(worker.task.laws):
+        if isinstance(message, Refused):
+            raise CannotRun(message.reason)
+        if isinstance(message, Imported):
+            self.expected[worker.task.backend] = message.expected
+            worker.imported.add(worker.task.backend)
+        elif message == DONE:
             worker.task = None
-        elif self.hangs[worker.task.backend] >= HANGS:
+        else:
+            self.result(worker, worker.task, message)
+
+    def result(self, worker: Worker, task: Task, result: Result) -> None:
+        """One check is done."""
+        self.seen(result)
+        worker.done += 1
+        self.hangs[task.backend] += result.hung
+        if self.hangs[task.backend] >= HANGS:
             self.abandon(worker)
 
-    def lost(self, worker: Worker, cause: str) -> None:
+    def late(self, worker: Worker) -> None:
+        """A process that hangs where no signal reaches it."""
+        if worker.importing():
+            self.lost(worker, f"not imported within {STARTUP:g} s")
+        else:
+            limit = self.plan.time_limit
+            self.lost(worker, f"no result within {limit:g} s, and its process, which did not react, was ended", True)
+
+    def lost(self, worker: Worker, cause: str, hung: bool = False) -> None:
         """A process that hangs or died: the check it was in is broken, the rest of its task waits for another."""
         task = worker.task
         assert task
-        id = task.laws[worker.done]
-        self.seen(unfinished(id, task.backend, task.rule, "error", f"error: {cause}"))
-        self.hangs[task.backend] += 1
-        worker.done += 1
+        if worker.importing():
+            raise CannotRun(f"{task.backend}: cannot be loaded: {cause}")
+        for id in task.laws[worker.done : worker.done + 1]:
+            self.seen(unfinished(id, task.backend, task.rule, "error", f"error: {cause}", hung))
+            self.hangs[task.backend] += 1
+            worker.done += 1
         self.abandon(worker)
 
     def abandon(self, worker: Worker) -> None:
@@ -229,19 +274,33 @@ class Pool:
             self.seen(unfinished(id, task.backend, task.rule, "not_run", cause))
 
 
+def ending(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is not None and code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"died with exit code {code}"
+
+
 def in_order(results: Sequence[Result], backends: Sequence[str]) -> tuple[Result, ...]:
     """Results as a run in one process would have them."""
     laws, rules = [law.id for law in LAWS], [rule.__name__ for rule in RULES]
     return tuple(sorted(results, key=lambda r: (backends.index(r.backend), rules.index(r.rule), laws.index(r.law))))
 
 
-def check_all(tasks: Sequence[Task], plan: Plan, seen: Callable[[Result], None], processes: int | None = None) -> None:
-    """Every task, two at a time where there are two cores."""
+def check_all(
+    tasks: Sequence[Task],
+    plan: Plan,
+    seen: Callable[[Result], None],
+    processes: int | None = None,
+    expected: dict[str, dict[str, str]] | None = None,
+) -> None:
+    """Every task, two at a time where there are two cores; into `expected` goes what each backend says that it breaks."""
+    pool = Pool(tasks, plan, seen, {} if expected is None else expected)
     with tempfile.TemporaryDirectory() as cache:
         for name, value in {**ENVIRONMENT, "JAX_COMPILATION_CACHE_DIR": cache}.items():
             os.environ.setdefault(name, value)
         try:
-            Pool(tasks, plan, seen).run(processes or min(2, os.cpu_count() or 1))
+            pool.run(processes or min(2, os.cpu_count() or 1))
         finally:
             if os.environ["JAX_COMPILATION_CACHE_DIR"] == cache:
                 del os.environ["JAX_COMPILATION_CACHE_DIR"]

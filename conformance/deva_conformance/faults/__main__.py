@@ -1,36 +1,52 @@
 """`python -m deva_conformance.faults`: the table, in Markdown. Exit status 1 if a fault lives or a legal variant dies."""
 
-import sys
+from pathlib import Path
+from typing import Annotated, Any
 
-from deva_conformance.faults import FAULTS, LEGAL, MUSEUM
-from deva_conformance.faults.table import Row, alone, killers, table
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from deva_conformance.faults import FAULTS, LEGAL
+from deva_conformance.faults.page import page
+from deva_conformance.faults.table import Row, table
+
+PROCESSES = 2
+
+app = typer.Typer(add_completion=False)
 
 
-def line(row: Row) -> None:
-    """One fault."""
-    named = "**" + row.fault.law + "**" if row.fault.law in row.killers else f"{row.fault.law} (!)"
-    others = ", ".join(k for k in row.killers if k != row.fault.law) or "—"
-    kind = "museum" if row.name in MUSEUM else ""
-    text = f"| {row.name} | {row.fault.on.__name__} | {row.fault.about} | {named} | {others} "
-    print(f"{text}| {'yes' if row.naive else 'no'} | {kind} |", flush=True)
+def all_rows(console: Console, processes: int) -> tuple[list[Row], list[Row]]:
+    """Faults and legal variants against every law, with live progress."""
+    columns = TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(FAULTS) + len(LEGAL))
+
+        def seen(row: Row) -> None:
+            progress.update(task, advance=1, description=row.name)
+
+        made = table([*FAULTS, *LEGAL], processes, seen)
+    return [row for row in made if row.name in FAULTS], [row for row in made if row.name in LEGAL]
 
 
-def main() -> int:
-    """Print everything."""
-    print("| fault | rule | what is wrong | killed by | and by | naive allclose | |\n|---|---|---|---|---|---|---|")
-    rows = table(FAULTS, line)
+@app.command()
+def main(
+    write: Annotated[Path | None, typer.Option(help="Write the page here; to the terminal by default.")] = None,
+    processes: Annotated[int, typer.Option(help="Processes.")] = PROCESSES,
+) -> None:
+    """Run every law on every fault and every legal variant."""
+    console: Any = Console(stderr=True)
+    rows, legal = all_rows(console, processes)
+    text = page(rows, legal)
+    if write:
+        write.write_text(text, encoding="utf-8")
+    else:
+        print(text)
     living = [row.name for row in rows if row.fault.law not in row.killers]
-    print(
-        f"\n{len(rows)} faults, {len(MUSEUM)} of them in the museum; {len(living)} not killed by their law {living or ''}"
-    )
-    print(f"naive: one 8×8 step, allclose: kills {sum(row.naive for row in rows)} of {len(rows)}\n")
-    print("| law | kills | alone |\n|---|---|---|")
-    for law, names in alone(rows).items():
-        print(f"| {law} | {sum(law in row.killers for row in rows)} | {', '.join(names) or 'none'} |")
-    rejected = {name: found for name, fault in LEGAL.items() if (found := killers(name, fault))}
-    print(f"\n{len(LEGAL)} legal variants, rejected: {rejected or 'none'}")
-    return 1 if living or rejected else 0
+    rejected = [row.name for row in legal if row.killers]
+    console.print(f"{len(rows)} faults, living: {living or 'none'}; {len(legal)} legal, rejected: {rejected or 'none'}")
+    raise typer.Exit(1 if living or rejected else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    app()

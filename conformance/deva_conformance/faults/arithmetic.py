@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from deva_conformance.faults.hooks import Fault
+from deva_conformance.faults.operations import bits
 from deva_conformance.faults.rules import (
     Amsgrad,
     AveragedNorms,
@@ -15,6 +18,7 @@ from deva_conformance.faults.rules import (
     LateCorrection,
     LateGradient,
     MissingRoot,
+    NarrowPolar,
     NormOfBatch,
     RefreshedFromZero,
     RowsOnly,
@@ -94,7 +98,22 @@ def capped(most: float) -> Callable[[Any], Rule]:
     return changed
 
 
+def narrow_coefficients(rule: Any) -> Any:
+    """Newton–Schulz coefficients as bfloat16 holds them."""
+    table = getattr(rule, "ns_coefficients", "exact")
+    return rule if table == "exact" else rule.with_values(ns_coefficients=rounded(table))
+
+
+def rounded(table: Any) -> Any:
+    """Numbers, or tuples of them, to 8 significant bits."""
+    return tuple(map(rounded, table)) if isinstance(table, tuple) else float(bits(np.float64(table), 8))
+
+
 FAULTS = {
+    "bf16-polar": Fault(about="fused Newton–Schulz in bfloat16", law="oracle", rule=as_class(NarrowPolar)),
+    "bf16-coefficients": Fault(
+        about="coefficients rounded to bfloat16", law="oracle", on=AdaGO, rule=narrow_coefficients
+    ),
     "lr-off": Fault(about="lr off by 0.1 %", law="oracle", rule=times("lr", 1.001)),
     "momentum-off": Fault(about="momentum off by 0.1 %", law="oracle", rule=times("momentum", 0.999)),
     "decay-off": Fault(

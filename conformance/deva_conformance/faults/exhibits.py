@@ -174,10 +174,13 @@ def other_when(option: str, value: Any) -> Callable[[Arrays, Any], Arrays]:
     return hook
 
 
-def schatten_no_batch(X: Any, how: Any, b: Any) -> Any:
+class ClippedNorm(Momentum):
     """optax aol/schatten: the squared norm clipped at 1e-8."""
-    X2 = np.sum(X * X, axis=(-2, -1), keepdims=True)
-    return polar.__wrapped__(X, how, b) * np.minimum(1, np.sqrt(X2) / 1e-4)  # pyright: ignore[reportFunctionMemberAccess]
+
+    def direction(self, G, M, b):
+        """Shorter for small gradients."""
+        N = self.ahead(G, M, b)
+        return polar(N, self.orthogonalization, b) * b.xp.clip(frobenius(N, b) / 1e-4, None, 1.0)
 
 
 def sum_over_columns(X: Any, *, axis: Any = None, keepdims: bool = False) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from deva_conformance.driver import NamespaceStart
 from deva_core import Backend, Muon, Rule
-from deva_core.capabilities import Capabilities
+from deva_core.capabilities import Capabilities, Operations
 
 Arrays = dict[str, Any]
 
@@ -64,18 +64,40 @@ class Fault:
 
     def __call__(self, rule: Rule, params: Mapping[str, np.ndarray], **options: Any) -> "FaultyRun":
         """Begin a faulty run over NumPy."""
+        return self.around(self.inner)(rule, params, **options)
+
+    @property
+    def inner(self) -> NamespaceStart:
+        """NumPy with the faulty operations."""
         honest = Backend(xp=xp)
-        start = NamespaceStart(xp, self.backend(honest) if self.backend else honest)
-        return self.around(start)(rule, params, **options)
+        return NamespaceStart(xp, self.backend(honest) if self.backend else honest)
 
-    def around(self, start: Any) -> Callable[..., "FaultyRun"]:
+    def operations(self) -> Operations:
+        """What runs compute with."""
+        return self.inner.operations()
+
+    def around(self, start: Any) -> "Around":
         """Any backend's `start`, with this fault (but for a fault in the operations)."""
+        return Around(self, start)
 
-        def begin(rule: Rule, params: Mapping[str, np.ndarray], **options: Any) -> FaultyRun:
-            made = start(self.rule(rule), self.started(dict(params)), **self.options(options))
-            return FaultyRun(self, made, rule, {n: np.array(W) for n, W in params.items()}, options)
 
-        return begin
+@dataclass(frozen=True)
+class Around:
+    """A `start` with a fault around it."""
+
+    fault: Fault
+    start: Any
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend declares."""
+        return getattr(self.start, "capabilities", None) or Capabilities()
+
+    def __call__(self, rule: Rule, params: Mapping[str, np.ndarray], **options: Any) -> "FaultyRun":
+        """Begin a faulty run."""
+        fault = self.fault
+        made = self.start(fault.rule(rule), fault.started(dict(params)), **fault.options(options))
+        return FaultyRun(fault, made, rule, {n: np.array(W) for n, W in params.items()}, options)
 
 
 class FaultyRun:

@@ -68,13 +68,9 @@ def lerp(average: Any, new: Any, beta: Any, b: Any) -> Any:
     return average + (1 - beta) * (new - average) if beta > 0.5 else new - beta * (new - average)
 
 
-def horner(X: np.ndarray, steps: Any, b: Any) -> np.ndarray:
-    """Newton–Schulz in another order of operations."""
-    for a, b_, c in steps:
-        A = X @ np.swapaxes(X, -1, -2)
-        AX = A @ X
-        X = a * X + (b_ * AX + c * (A @ AX))
-    return X
+def scaled_first(beta: float, C: Any, alpha: float, A: Any, B: Any, b: Any) -> Any:
+    """`beta C + alpha A B` with another order of roundings."""
+    return (alpha * A) @ B + beta * C
 
 
 def power_root(X: Any) -> Any:
@@ -114,8 +110,26 @@ def frozen(arrays: Any, run: Any) -> Any:
     return arrays
 
 
+def promoted(rule: Any) -> Any:
+    """The rule, each step of which is computed in float64 and stored in the dtype it came in."""
+    kind: Any = type(rule)
+
+    class Wide(kind):
+        def update(self, G: Any, S: Any, W: Any, t: Any, b: Backend) -> Any:
+            wide = type(S)(*(x.astype(np.float64) for x in S))
+            delta, new = super().update(G.astype(np.float64), wide, W.astype(np.float64), t, b)
+            return delta.astype(W.dtype), type(S)(*(x.astype(W.dtype) for x in new))
+
+    Wide.__name__ = kind.__name__
+    made = rule.with_values()
+    object.__setattr__(made, "__class__", Wide)
+    return made
+
+
 VARIANTS = {
     "plain": Fault(about="nothing changed", law=""),
+    "promotes": Fault(about="float64 inside, stored as float32: seen, and noted", law="", on=DeVA, rule=promoted),
+    "promotes-muon": Fault(about="float64 inside, stored as float32: seen, and noted", law="", rule=promoted),
     "sums-backwards": Fault(about="products summed backwards", law="", on=DeVA, backend=matmul(backwards)),
     "sums-in-sequence": Fault(about="products summed in sequence", law="", on=AdaGO, backend=matmul(one_by_one)),
     "sums-in-blocks": Fault(about="products summed in blocks", law="", backend=matmul(in_blocks)),
@@ -130,7 +144,7 @@ VARIANTS = {
     "stable-sort": Fault(about="another stable sort", law="", on=DeVA, backend=functions(argsort=sorted_by_lexsort)),
     "lerp": Fault(about="averages as corrections", law="", on=AdamW, backend=replacing(ema=lerp)),
     "lerp-deva": Fault(about="averages as corrections", law="", on=DeVAVector, backend=replacing(ema=lerp)),
-    "horner": Fault(about="Newton–Schulz reassociated", law="", on=Muon, backend=replacing(newton_schulz=horner)),
+    "horner": Fault(about="Newton–Schulz reassociated", law="", on=Muon, backend=replacing(multiply_add=scaled_first)),
     "power-root": Fault(about="roots as powers", law="", on=AdamW, backend=functions(sqrt=power_root)),
     "subnormals": Fault(about="subnormals flushed", law="", on=AdaGO, given=each(subnormals_flushed)),
     "fortran": Fault(about="parameters in column order", law="", params=column_order()),

@@ -7,6 +7,7 @@ from deva_conformance.faults.borders import COMPILES, counted_but_lost, missing_
 from deva_conformance.faults.checkpoints import load_without, through
 from deva_conformance.faults.exhibits import (
     AliasedBuffer,
+    ClippedNorm,
     ClippedUpdate,
     FixedTriple,
     HeavyBall,
@@ -22,7 +23,6 @@ from deva_conformance.faults.exhibits import (
     other_when,
     overwritten,
     raw_kernels,
-    schatten_no_batch,
     scheduled_matrix_half,
     sized,
     sum_over_columns,
@@ -31,7 +31,7 @@ from deva_conformance.faults.exhibits import (
     whole_fused,
 )
 from deva_conformance.faults.hooks import Fault, each, field_of
-from deva_conformance.faults.operations import bits, functions, replacing
+from deva_conformance.faults.operations import bits, functions
 from deva_conformance.faults.rules import CoupledDecay, TransposedScale
 from deva_core import AdaGO, AdamW, DeVA, Muon
 
@@ -55,7 +55,7 @@ FAULTS = {
     "optax-clipped-norm": Fault(
         about="squared norm clipped at 1e-8: optax 0.2.8, D2.11",
         law="scale",
-        backend=replacing(polar=schatten_no_batch),
+        rule=as_class(ClippedNorm),
     ),
     "keller-heavy-ball": Fault(
         about="heavy ball for an average: KellerJordan/Muon#52, C17", law="oracle", rule=as_class(HeavyBall)

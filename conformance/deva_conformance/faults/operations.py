@@ -63,9 +63,9 @@ def rounded_product(n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
 
 
 def without_tail(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Inner dimensions beyond the last full tile of 16 are dropped."""
+    """A kernel for 16 to 48 inner dimensions drops those beyond the last full tile of 16."""
     k = A.shape[-1]
-    kept = k if k < 16 else k // 16 * 16
+    kept = k // 16 * 16 if 16 <= k <= 48 else k
     return A[..., :kept] @ B[..., :kept, :]
 
 
@@ -158,23 +158,6 @@ def sloppy_ema(average: Any, new: Any, beta: Any, b: Any) -> Any:
     return beta * average + (0.999 - beta) * new
 
 
-def sloppy_polar(X: np.ndarray, steps: Any, b: Any) -> np.ndarray:
-    """Fused Newton–Schulz in bfloat16-like precision."""
-    for a, b_, c in steps:
-        A = bits(X @ np.swapaxes(X, -1, -2), 8)
-        X = bits(a * X + (b_ * A + c * (A @ A)) @ X, 8)
-    return X
-
-
-def slightly_off_polar(X: np.ndarray, steps: Any, b: Any) -> np.ndarray:
-    """Fused Newton–Schulz, coefficients rounded to bfloat16."""
-    for a, b_, c in steps:
-        a, b_, c = (float(bits(np.float64(v), 8)) for v in (a, b_, c))
-        A = X @ np.swapaxes(X, -1, -2)
-        X = a * X + (b_ * A + c * (A @ A)) @ X
-    return X
-
-
 def zero_batch_where(condition: Any, x: Any, y: Any) -> Any:
     """Both branches added, weighted: NaN in the branch not taken comes through."""
     c = np.asarray(condition, dtype=np.float64)
@@ -225,15 +208,6 @@ FAULTS = {
     "mean-of-stack": Fault(about="a mean over a stack", law="batched", on=DeVA, backend=functions(mean=mean_of_stack)),
     "weights-short": Fault(
         about="averages with weights short of one", law="oracle", on=DeVAVector, backend=replacing(ema=sloppy_ema)
-    ),
-    "bf16-polar": Fault(
-        about="fused Newton–Schulz in bfloat16", law="oracle", backend=replacing(newton_schulz=sloppy_polar)
-    ),
-    "bf16-coefficients": Fault(
-        about="coefficients rounded to bfloat16",
-        law="oracle",
-        on=AdaGO,
-        backend=replacing(newton_schulz=slightly_off_polar),
     ),
     "where-adds": Fault(about="where() adds both branches", law="oracle", backend=functions(where=zero_batch_where)),
 }

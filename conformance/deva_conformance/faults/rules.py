@@ -1,7 +1,9 @@
 """Rules whose arithmetic is wrong in one way."""
 
-from deva_core import AdaGO, AdamW, DeVA, Muon
-from deva_core.elementwise import ema, gap
+from deva_conformance.faults.operations import bits
+from deva_core import JORDAN, AdaGO, AdamW, DeVA, Muon
+from deva_core.coefficients import schedule
+from deva_core.elementwise import ema, gap, or_one
 from deva_core.linalg import frobenius, norm, polar, transpose
 
 
@@ -81,6 +83,21 @@ class LateGradient(Momentum):
     def direction(self, G, M, b):
         """Of what was there before."""
         return polar((M - (1 - self.momentum) * G) / max(self.momentum, 1e-3), self.orthogonalization, b)
+
+
+class NarrowPolar(Momentum):
+    """A fused Newton–Schulz whose every result is rounded to the 8 bits of bfloat16."""
+
+    def direction(self, G, M, b):
+        """From the smaller side."""
+        X = self.ahead(G, M, b)
+        tall = X.shape[-2] > X.shape[-1]
+        X = transpose(X, b) if tall else X
+        X = bits(X / or_one(frobenius(X, b), b), 8)
+        for a, b_, c in schedule(JORDAN if self.ns_coefficients == "exact" else self.ns_coefficients, self.ns_steps):
+            A = bits(X @ transpose(X, b), 8)
+            X = bits(a * X + (b_ * A + c * (A @ A)) @ X, 8)
+        return transpose(X, b) if tall else X
 
 
 class Unrotated(DeVA):

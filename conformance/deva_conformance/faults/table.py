@@ -1,6 +1,8 @@
 """Which law kills which fault, and which a naive comparison of one step would kill."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,13 @@ class Row(NamedTuple):
     fault: Fault
     killers: tuple[str, ...]
     naive: bool
+
+    @property
+    def museum(self) -> bool:
+        """Whether it is a real bug of someone's."""
+        from deva_conformance.faults import MUSEUM
+
+        return self.name in MUSEUM
 
 
 def killers(name: str, fault: Fault, laws: Iterable[str] | None = None, profile: str = "quick") -> tuple[str, ...]:
@@ -47,12 +56,26 @@ def naive(fault: Fault) -> bool:
     return not np.allclose(*ends, rtol=NAIVE_TOLERANCE, atol=NAIVE_TOLERANCE)
 
 
-def table(faults: Mapping[str, Fault], seen: Callable[[Row], None] = lambda row: None) -> list[Row]:
-    """All faults against all laws."""
-    rows = []
-    for name, fault in faults.items():
-        rows.append(Row(name, fault, killers(name, fault), naive(fault)))
-        seen(rows[-1])
+def found(name: str) -> tuple[str, tuple[str, ...], bool]:
+    """What kills a fault or legal variant, by name: faults themselves do not travel between processes."""
+    fault = of_name(name)
+    return name, killers(name, fault), naive(fault)
+
+
+def of_name(name: str) -> Fault:
+    """The fault, or legal variant."""
+    from deva_conformance.faults import FAULTS, LEGAL  # the package imports this module's siblings
+
+    return FAULTS[name] if name in FAULTS else LEGAL[name]
+
+
+def table(names: Sequence[str], processes: int, seen: Callable[[Row], None] = lambda row: None) -> list[Row]:
+    """All of them against all laws, in this order."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        rows = []
+        for name, laws, rejected in pool.map(found, names):
+            rows.append(Row(name, of_name(name), laws, rejected))
+            seen(rows[-1])
     return rows
 
 

@@ -6,12 +6,14 @@ from deva_conformance.laws import (
     compiled,
     determinism,
     dtype_and_shape,
+    enclosure,
     exact_decay,
     independence,
     layouts,
     linearity,
     long_run,
     missing_gradient,
+    operations,
     oracle_agreement,
     permutation,
     purity,
@@ -35,6 +37,8 @@ from deva_conformance.laws._law import NotSupported as NotSupported
 
 LAWS: tuple[Law, ...] = (
     oracle_agreement.LAW,
+    enclosure.LAW,
+    operations.LAW,
     transposition.LAW,
     rotation.LAW,
     permutation.LAW,

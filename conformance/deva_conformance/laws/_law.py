@@ -8,7 +8,12 @@ from deva_conformance.cases import NONZERO, Case, Shape
 from deva_conformance.driver import Subject
 from deva_core import Rule
 
-DTYPES = ("float32", "float64", "bfloat16")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+WIDE_DTYPES = ("float32", "float64")
+ROOMY = ("float32", "float64", "bfloat16")
+"""With room for powers of two from 2^-90 to 2^80."""
+HALF_RANGE = (2.0**-8, 2.0**8)
+"""Scales of gradients that float16 has room for."""
 
 MATRIX_PANELS: tuple[tuple[Shape, ...], ...] = (
     ((4, 4), (3, 5)),
@@ -41,6 +46,11 @@ def nothing(rule: type[Rule]) -> Mapping[str, Sequence]:
     return {}
 
 
+def no_more(rule: type[Rule]) -> Sequence[Case]:
+    """No case beyond the covering rows."""
+    return ()
+
+
 def wide_scales(rule: type[Rule]) -> Sequence[float]:
     """Scales of gradients. Their squares, which AdamW stores as they are, fit float32."""
     return WIDE
@@ -58,6 +68,13 @@ class Domain:
     scales: Callable[[type[Rule]], Sequence[float]] = wide_scales
     dtypes: tuple[str, ...] = DTYPES
     steps: int = 3
+    always: Callable[[type[Rule]], Sequence[Case]] = no_more
+    """Cases that are looked at beyond the covering rows, the most telling first."""
+
+    def scales_in(self, rule: type[Rule], dtype: str) -> Sequence[float]:
+        """The scales that a dtype has room for."""
+        low, high = HALF_RANGE if dtype == "float16" else (0.0, float("inf"))
+        return [scale for scale in self.scales(rule) if low <= scale <= high]
 
     def panels(self, rule: type[Rule]) -> tuple[tuple[Shape, ...], ...]:
         """The panels for this kind of rule."""

@@ -14,6 +14,7 @@ from deva_conformance.cases import FULL_RANK, Case
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Broken, NotSupported
 from deva_conformance.physical import physical, wide
+from deva_conformance.precision import tell
 from deva_conformance.tolerance import THRESHOLD, half_ulp, norm, ratio, step_spread, unit_roundoff
 from deva_core import AdamW, DeVA, DeVAVector, Rule, hyperparameters
 
@@ -177,6 +178,18 @@ def within(label: str, worst: float) -> float:
     return worst
 
 
+def judged(label: str, actual: np.ndarray, value: np.ndarray, sigma: float, dtype: Any, stored: bool) -> float:
+    """The ratio of one result of a step, if it is one that honest rounding reaches.
+
+    `stored`: in the dtype itself, which may be narrower than the arithmetic.
+    """
+    u, ignore = unit_roundoff(dtype), half_ulp(value, dtype) if stored else 0.0
+    found = ratio(actual, value, sigma, u, ignore)
+    if not np.any(ignore) and norm(value):
+        tell(np.dtype(dtype).name, found, sigma / (u * norm(value)))
+    return within(label, found)
+
+
 def equal(label: str, x: Any, y: Any) -> None:
     """Bit-identical, NaN where NaN."""
     x, y = np.asarray(x), np.asarray(y)
@@ -211,10 +224,10 @@ def against_oracle(
     within(f"{label}{name} basis at update {t}", defect / (30 * max(W.shape[-2:], default=1) * u) * THRESHOLD)
     worst = 0.0
     for field, value in expected.items():
-        actual = wide(after.params[name]) if field == "W" else final[field]
-        ignore = half_ulp(value, W.dtype) if field == "W" else 0.0
-        what = "parameter" if field == "W" else field
-        worst = max(worst, within(f"{label}{name} {what} at update {t}", ratio(actual, value, sigma[field], u, ignore)))
+        stored = field == "W"
+        actual = wide(after.params[name]) if stored else final[field]
+        what = f"{label}{name} {'parameter' if stored else field} at update {t}"
+        worst = max(worst, judged(what, actual, value, sigma[field], W.dtype, stored))
     return worst
 
 

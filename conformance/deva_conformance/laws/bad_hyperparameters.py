@@ -1,12 +1,13 @@
-"""Every value outside a hyperparameter's domain is refused at construction, by name.
+"""Every value outside a hyperparameter's domain is refused by name: at construction, of a schedule in the step.
 
 `ValueError`, or `TypeError` for the wrong kind, with a message that begins `Rule.field must be`: beyond each bound, at
-each open bound, NaN and infinities, fractions of integers, strings, unknown choices. No backend is involved: the law
-holds for rules, a user's own included.
+each open bound, NaN and infinities, fractions of integers, strings, unknown choices; for every rule, a user's own included.
+And at the latest in its step a backend refuses a schedule that returns such a number.
 """
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deva_conformance.cases import Case
@@ -15,6 +16,17 @@ from deva_conformance.laws._law import Domain, module_law
 from deva_conformance.laws._steps import need
 from deva_core import Rule, hyperparameters
 from deva_core.rule import Hyper
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A schedule that stays where it is."""
+
+    value: float
+
+    def __call__(self, count: Any) -> float:
+        """The value after any number of updates."""
+        return self.value
 
 
 class Nonsense:
@@ -64,12 +76,26 @@ def refused(rule: type[Rule], name: str, value: Any) -> None:
     need(False, f"{name}={value!r} is accepted")
 
 
+def refused_in_a_step(subject: Subject, case: Case, name: str) -> None:
+    """Raise `Broken` unless a run refuses a schedule whose first number is out of bounds."""
+    try:
+        run = subject.start(replace(case.rule, **{name: Constant(-1.0)}), case.params())
+        run.step(case.gradients(0))
+    except (ValueError, TypeError) as error:
+        good = f"{name} must be" in str(error)
+        need(good, f"a schedule of {name} that returns -1 is refused as {str(error)[:60]!r}, not as '… {name} must be'")
+        return
+    need(False, f"a schedule of {name} that returns -1 is accepted")
+
+
 def check(subject: Subject, case: Case) -> float:
     """Try everything that is out of bounds."""
     rule = type(case.rule)
     for name, hyper in hyperparameters(rule).items():
         for value in bad_values(name, hyper):
             refused(rule, name, value)
+        if hyper.numeric:
+            refused_in_a_step(subject, case, name)
     return 0.0
 
 

@@ -2,7 +2,7 @@
 
 From zero and without decay, a learning rate 64 times as large walks exactly 64 times as far: state does not depend on
 lr, and IEEE arithmetic commutes with powers of two. Bit by bit, for rates from 2^-16 to 16. Domain: every rule, AdaGO
-without its floor, which does not follow lr by definition.
+without its floor, which does not follow lr by definition. Not float16, where such steps are subnormal.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ import numpy as np
 
 from deva_conformance.cases import Case
 from deva_conformance.driver import Subject
-from deva_conformance.laws._law import Domain, module_law
+from deva_conformance.laws._law import ROOMY, Domain, module_law
 from deva_conformance.laws._steps import equal, same, walk
 
 FACTOR = 64
@@ -42,6 +42,7 @@ LAW = module_law(
         restricted=lambda rule: {"lr": RATES, "weight_decay": (0.0,), "min_step": (0.0,)},
         matrix_panels=(((3, 5),), ((4, 4),), ((6, 1),)),
         vector_panels=(((5,),), ((3, 4),)),
+        dtypes=ROOMY,
         steps=3,
     ),
 )

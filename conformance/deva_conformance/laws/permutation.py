@@ -2,8 +2,10 @@
 
 Domain (numerics §6.2): Muon and AdaGO; DeVA with the published basis at full rank, on square matrices. A basis that
 starts from the coordinate axes is not equivariant: a numbered deviation. A permutation rounds nothing, so narrow dtypes
-belong to the domain too; sums in another order may round differently.
+belong to the domain too, a matrix of many tiles among them; sums in another order may round differently.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,9 +14,18 @@ from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, module_law
 from deva_conformance.laws._steps import Arrays, twins, walk, well_posed
 from deva_conformance.tolerance import run_spread, unit_roundoff
+from deva_core import DeVA, Rule
 
 PERMUTATIONS = 3
 """The stream of random numbers."""
+LARGE = (72, 80)
+
+
+def large(rule: type[Rule]) -> Sequence[Case]:
+    """A matrix of many tiles in each narrow dtype, which has kernels of its own."""
+    if issubclass(rule, DeVA):
+        return ()
+    return [Case(rule(), (Problem("gaussian", LARGE, dtype=dtype),), 2) for dtype in ("bfloat16", "float16")]
 
 
 def orders(p: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -55,5 +66,6 @@ LAW = module_law(
         restricted=lambda rule: {"basis": ("eigh",), "max_precondition_dim": (10000,)},
         matrix_panels=(((5, 3),), ((4, 4),), ((2, 3, 4),), ((1, 6),)),
         steps=2,
+        always=large,
     ),
 )

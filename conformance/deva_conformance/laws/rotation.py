@@ -3,19 +3,29 @@
 Domain (numerics §6.2): Muon and AdaGO; DeVA with the published basis, without sign stabilisation (signs depend on the
 basis's own signs only, but a dead zone does not rotate), on square matrices of full rank. A basis that starts from the
 coordinate axes is not equivariant: a numbered deviation. The rotated problem is rounded to the dtype, so inputs count
-as one rounding off; narrow dtypes, where that rounding is coarser than the arithmetic, are left out.
+as one rounding off; narrow dtypes, where that rounding is coarser than the arithmetic, are left out. Muon and AdaGO also
+for a matrix larger than any that the oracle is given, where backends take other kernels.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from deva_conformance.cases import NONZERO, Case, Problem
 from deva_conformance.driver import Subject
-from deva_conformance.laws._law import Domain, module_law
+from deva_conformance.laws._law import WIDE_DTYPES, Domain, module_law
 from deva_conformance.laws._steps import Arrays, twins, walk, well_posed
 from deva_conformance.physical import wide
 from deva_conformance.tolerance import run_spread, unit_roundoff
+from deva_core import DeVA, Rule
 
 ROTATIONS = 2
+LARGE = (72, 80)
+
+
+def large(rule: type[Rule]) -> Sequence[Case]:
+    """A matrix beyond the sizes of small kernels."""
+    return () if issubclass(rule, DeVA) else [Case(rule(), (Problem("gaussian", LARGE),), 2)]
 
 
 def rotation(p: Problem, side: int) -> np.ndarray:
@@ -60,7 +70,8 @@ LAW = module_law(
         restricted=lambda rule: {"basis": ("eigh",), "sign_stabilization": (False,), "max_precondition_dim": (10000,)},
         matrix_panels=(((4, 4),), ((3, 5),), ((2, 3, 4),), ((5, 3),)),
         families=NONZERO,
-        dtypes=("float32", "float64"),
+        dtypes=WIDE_DTYPES,
         steps=2,
+        always=large,
     ),
 )

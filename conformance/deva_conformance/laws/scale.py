@@ -8,7 +8,7 @@ import numpy as np
 
 from deva_conformance.cases import Case
 from deva_conformance.driver import Subject
-from deva_conformance.laws._law import PLAIN, Domain, module_law
+from deva_conformance.laws._law import PLAIN, ROOMY, Domain, module_law
 from deva_conformance.laws._steps import Arrays, equal, twins, walk
 from deva_conformance.physical import wide
 from deva_conformance.tolerance import run_spread, unit_roundoff
@@ -63,6 +63,7 @@ LAW = module_law(
         vector_panels=(((5,),), ((3, 4),)),
         scales=lambda rule: PLAIN,
         restricted=lambda rule: {"basis": ("canonical",)},
+        dtypes=ROOMY,
         steps=2,
     ),
 )

@@ -1,8 +1,8 @@
 """An orthogonalised step stretches every direction of the gradient by nearly the same.
 
 The first step from zero is `-length O`; along each singular pair of the gradient that holds at least a hundredth of its
-norm, O lies in the band that the Newton–Schulz coefficients map [0.01, 1] into (0.68 to 1.21 for Jordan's five steps, 1
-for "exact"), and no singular value of O is above it. Domain: Muon and AdaGO, matrices larger than the other laws'.
+norm, O is at least what the Newton–Schulz coefficients map [0.01, 1] above (0.68 for Jordan's five steps, 1 for "exact"), and
+no singular value of O is above what they map [0, 1] below (1.21). Domain: Muon and AdaGO, matrices larger than the other laws'.
 """
 
 import numpy as np
@@ -23,14 +23,15 @@ MARGIN = {"float64": 1e-3, "float32": 1e-3, "bfloat16": 0.04, "float16": 5e-3}
 
 
 def band(rule: Rule) -> tuple[float, float]:
-    """Where the coefficients map [LEAST, 1], from a fine grid."""
+    """The least that the coefficients make of [LEAST, 1], and the most of [0, 1], from a fine grid."""
     values = hyper(rule)
     if values["ns_coefficients"] == "exact":
         return 1.0, 1.0
-    s = np.linspace(LEAST, 1, 20001)
+    s = np.linspace(0, 1, 20001)
+    judged = s >= LEAST
     for a, b, c in table(values["ns_coefficients"], values["ns_steps"]):
         s = s * (a + b * s**2 + c * s**4)
-    return float(s.min()), float(s.max())
+    return float(s[judged].min()), float(s.max())
 
 
 def hyper(rule: Rule) -> dict:

@@ -6,6 +6,7 @@ Domain: the default DeVA, plain, factored and sign-stabilised. `statistics="grad
 bases are not determined by their covariance: both are outside.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ FREE = {"factored": (False, True), "sign_stabilization": (False, True)}
 def restricted(rule: type[Rule]) -> dict[str, Any]:
     """Defaults, but for what the law frees."""
     return {name: FREE.get(name, (h.default,)) for name, h in hyperparameters(rule).items()}
+
+
+def degenerate(rule: type[Rule]) -> Sequence[Case]:
+    """Where bases are least determined: all eigenvalues tied, nearly tied in pairs, or all but one zero."""
+    problems = [Problem(family, (8, 8), 1.0, 0, "float64") for family in ("orthogonal", "near_ties", "constant")]
+    return [Case(rule(), (problem,), 23) for problem in problems]
 
 
 def perturbed(p: Problem, k: int) -> np.ndarray:
@@ -61,5 +68,6 @@ LAW = module_law(
         scales=lambda rule: PLAIN,
         dtypes=("float64",),
         steps=23,
+        always=degenerate,
     ),
 )

@@ -3,6 +3,7 @@
 Momentum lives in the original space, where a refresh cannot touch it; the adapted step is a sum of outer products of
 eigenvectors. (It comes in extended precision: entries far below the norm keep their digits on the way there and back.)
  The canonical bases are predicted, the published ones judged by their defining properties.
+What only dialects change (specification, optimizers §9) has our way where `hyper` does not name it.
 """
 
 from typing import Any
@@ -15,31 +16,64 @@ from deva_conformance.oracle.matrix import lookahead, polar_of, shape_factor
 
 SIDES = (("row", 0), ("column", 1))
 DEAD_ZONE = 1e-4
+Pair = tuple[np.ndarray, np.ndarray]
+MOMENTS = ("second_moment", "row_second_moment", "column_second_moment")
 
 
 def step(s: Any) -> dict[str, np.ndarray]:
     """One step; `basis_defect` (0 is perfect) is there for published bases."""
-    h, G = s.hyper, s.G
-    M = moved(s.state["momentum"], G, h["beta1"])
-    out: dict[str, Any] = {"momentum": M, **covariances(s)}
+    h = s.hyper
+    lagged = h.get("timing") == "lagged"
+    out: dict[str, Any] = {"momentum": s.state["momentum"], **covariances(s)}
     orders = refresh(s, out)
-    QL, QR = (side_basis(s, side, axis) for side, axis in SIDES)
-    X = turned(M if h["statistics"] == "momentum" else G, QL, QR)
-    r, c = np.sqrt(np.sum(X**2, axis=1)), np.sqrt(np.sum(X**2, axis=0))
-    gamma = correction(h, s.t) * np.sqrt((factored if h["factored"] else full)(s, out, r, c, orders))
-    N = turned(lookahead(h, M, G, h["beta1"]), QL, QR)
-    O = polar_of(h, signs(N) if h["sign_stabilization"] else N, s.unit_roundoff)
-    U = np.einsum("ij,ai,bj->ab", gamma * O, QL, QR)
-    out["W"] = (1 - h["lr"] * h["weight_decay"]) * s.W - h["lr"] * shape_factor(h, s.W.shape) * U
+    if lagged and s.t == 1:
+        return {**out, **{name: s.state[name] for name in MOMENTS if name in s.state}, "W": s.W}
+    stay = {side: [tuple(range(s.W.shape[axis]))] for side, axis in SIDES}
+    U = adapted(s, out, stay if lagged else orders, s.state if lagged else s.after, s.t - lagged)
+    if lagged:
+        reorder(out, orders)
+    moved_by = h["lr"] * shape_factor(h, s.W.shape) * U
+    kept = 1 - h["lr"] * h["weight_decay"]
+    out["W"] = kept * (s.W - moved_by) if h.get("decay") == "after" else kept * s.W - moved_by
     return out
 
 
+def adapted(s: Any, out: dict, orders: dict, bases_in: Any, t: int) -> np.ndarray:
+    """The step's direction from the bases in `bases_in`; M and the second moments go into `out`."""
+    h, G = s.hyper, s.G
+    M = out["momentum"] = moved(s.state["momentum"], G, h["beta1"])
+    QL, QR = (side_basis(s, bases_in, side, axis) for side, axis in SIDES)
+    r, c = lengths(turned(M if h["statistics"] == "momentum" else G, QL, QR))
+    over_r, over_c = lengths(turned(M, QL, QR)) if h.get("numerator") == "momentum" else (r, c)
+    ratio = (factored if h["factored"] else full)(s, out, (r, c), (over_r, over_c), orders)
+    N = turned(lookahead(h, M, G, h["beta1"]), QL, QR)
+    O = polar_of(h, signs(N, h.get("dead_zone", DEAD_ZONE)) if h["sign_stabilization"] else N, s.unit_roundoff)
+    return np.einsum("ij,ai,bj->ab", correction(h, t) * np.sqrt(ratio) * O, QL, QR)
+
+
+def lengths(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The norms of rows and columns."""
+    return np.sqrt(np.sum(X**2, axis=1)), np.sqrt(np.sum(X**2, axis=0))
+
+
+def reorder(out: dict, orders: dict) -> None:
+    """The second moments with the columns of the old bases, where a refresh comes after the step."""
+    rows, columns = (list(orders[side][0]) for side, _ in SIDES)
+    for name, index in zip(MOMENTS, (np.ix_(rows, columns), (rows, slice(None)), (slice(None), columns)), strict=True):
+        if name in out and out[name].size:
+            out[name] = out[name][index]
+
+
 def correction(h: Any, t: int) -> float:
-    """What makes up for averages that started at zero: V's; as published, the momentum's too, which cancels in Γ."""
+    """What makes up for averages that started at zero: V's; the momentum's, too, where it does not cancel in Γ.
+
+    It does where r, c and V come from one average; as published, it is divided by all the same.
+    """
     if not h["bias_correction"]:
         return 1.0
-    published = h["bias_correction"] == "published"
-    return float(np.sqrt(gathered(h["beta2"], t))) / (gathered(h["beta1"], t) if published else 1.0)
+    cancels = h.get("numerator") != "momentum" or h["statistics"] == "momentum"
+    divided = h["bias_correction"] == "published" or not cancels
+    return float(np.sqrt(gathered(h["beta2"], t))) / (gathered(h["beta1"], t) if divided else 1.0)
 
 
 def covariances(s: Any) -> dict[str, np.ndarray]:
@@ -53,7 +87,8 @@ def covariances(s: Any) -> dict[str, np.ndarray]:
 
 def refresh(s: Any, out: dict) -> dict[str, list[tuple[int, ...]]]:
     """Put the expected bases into `out`; return the legal orders of the old columns on each side."""
-    due = s.t == 1 or (s.t - 1) % s.hyper["precondition_frequency"] == 0
+    later = s.t - 1 - s.hyper["refresh_phase"]
+    due = s.t == 1 or later % s.hyper["precondition_frequency"] == 0
     orders = {}
     for side, axis in SIDES:
         old, C = s.state[f"{side}_basis"], out[f"{side}_covariance"]
@@ -99,9 +134,9 @@ def refresh_published(s: Any, out: dict, side: str, C: np.ndarray, old: np.ndarr
     return [orders[int(np.argmin(defects))]]
 
 
-def side_basis(s: Any, side: str, axis: int) -> np.ndarray:
-    """The basis of one side after the step."""
-    Q = s.after[f"{side}_basis"]
+def side_basis(s: Any, bases_in: Any, side: str, axis: int) -> np.ndarray:
+    """The basis of one side."""
+    Q = bases_in[f"{side}_basis"]
     return Q if Q.size else np.eye(s.W.shape[axis])
 
 
@@ -110,27 +145,41 @@ def turned(X: np.ndarray, QL: np.ndarray, QR: np.ndarray) -> np.ndarray:
     return np.einsum("ai,ab,bj->ij", QL, X, QR)
 
 
-def signs(N: np.ndarray) -> np.ndarray:
+def signs(N: np.ndarray, dead_zone: float) -> np.ndarray:
     """The entries' signs, 0 for those within the dead zone."""
-    alive = np.abs(N) > DEAD_ZONE * np.max(np.abs(N), initial=0.0)
+    alive = np.abs(N) > dead_zone * np.max(np.abs(N), initial=0.0)
     return np.where(alive, np.sign(N), 0.0)
 
 
-def full(s: Any, out: dict, r: np.ndarray, c: np.ndarray, orders: dict) -> np.ndarray:
+def full(s: Any, out: dict, rc: Pair, top: Pair, orders: dict) -> np.ndarray:
     """`r cᵀ / V`, V reordered with the columns of the old bases (Algorithm 2)."""
     old = s.state["second_moment"][np.ix_(orders["row"][0], orders["column"][0])]
-    V = out["second_moment"] = moved(old, np.outer(r, c), s.hyper["beta2"])
-    return over(np.outer(r, c), V + s.hyper["eps"] * V.mean())
+    V = out["second_moment"] = moved(old, np.outer(*rc), s.hyper["beta2"])
+    return divided(np.outer(*top), V, s.hyper)
 
 
-def factored(s: Any, out: dict, r: np.ndarray, c: np.ndarray, orders: dict) -> np.ndarray:
+def factored(s: Any, out: dict, rc: Pair, top: Pair, orders: dict) -> np.ndarray:
     """`r cᵀ / √(v_r v_cᵀ)` (Algorithm 3), each marginal with its own floor."""
     h = s.hyper
-    v_r = moved(s.state["row_second_moment"][list(orders["row"][0]), 0], r**2, h["beta2"])
-    v_c = moved(s.state["column_second_moment"][0, list(orders["column"][0])], c**2, h["beta2"])
+    v_r = moved(s.state["row_second_moment"][list(orders["row"][0]), 0], rc[0] ** 2, h["beta2"])
+    v_c = moved(s.state["column_second_moment"][0, list(orders["column"][0])], rc[1] ** 2, h["beta2"])
     out["row_second_moment"], out["column_second_moment"] = v_r[:, None], v_c[None, :]
-    a, b = (over(x, np.sqrt(v + h["eps"] * v.mean())) for x, v in ((r, v_r), (c, v_c)))
+    if h.get("eps_mode") == "numerator":
+        return (np.outer(*top) + h["eps"]) / np.outer(*(np.where(v == 0, 1.0, np.sqrt(v)) for v in (v_r, v_c)))
+    a, b = (over(x, np.sqrt(v + floor(v, h))) for x, v in zip(top, (v_r, v_c), strict=True))
     return np.outer(a, b)
+
+
+def divided(x: np.ndarray, v: np.ndarray, h: Any) -> np.ndarray:
+    """`x / v`, with eps in the denominator; above, `(x + eps) / v`, for the paper."""
+    if h.get("eps_mode") == "numerator":
+        return (x + h["eps"]) / np.where(v == 0, 1.0, v)
+    return over(x, v + floor(v, h))
+
+
+def floor(v: np.ndarray, h: Any) -> float:
+    """What is added to a second moment: eps of its mean, or eps itself."""
+    return h["eps"] * (v.mean() if h.get("eps_mode", "relative") == "relative" else 1.0)
 
 
 def over(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ def deva_vector(s: Any) -> dict[str, np.ndarray]:
     v = moved(s.state["second_moment"], m**2, h["beta2"])
     n = moved(m, s.G, h["beta1"]) if h["nesterov"] else m
     seen = v / gathered(h["beta2"], s.t) if h["bias_correction"] else v
-    floor = h["eps"] * parameter_mean(seen)
+    floor = h["eps"] * (parameter_mean(seen) if h.get("eps_mode", "relative") == "relative" else 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(seen + floor == 0, 0.0, np.abs(m) / np.sqrt(seen + floor))
     W = (1 - h["lr"] * h["weight_decay"]) * s.W - h["lr"] * np.copysign(1.0, n) * (n != 0) * ratio

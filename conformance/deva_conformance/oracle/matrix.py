@@ -1,14 +1,30 @@
-"""Muon and AdaGO for one matrix; the polar factor through singular values."""
+"""Muon and AdaGO for one matrix, dialects included; the polar factor through singular values.
 
+What only dialects change (specification, optimizers §§1, 2 and 9) has the papers' way where `hyper` does not name it.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from deva_conformance.oracle.average import moved
+from deva_conformance.oracle.average import gathered, moved
 from deva_conformance.oracle.svd import decompose
 
 
-def through_singular_values(X: np.ndarray, coefficients: Any, steps: int, unit_roundoff: float) -> np.ndarray:
+def unit(s: np.ndarray, hyper: Mapping[str, Any]) -> np.ndarray:
+    """Singular values over the norm: ‖s‖; ‖s‖ + eps; max(‖s‖, eps); √(‖s‖² + eps), and then (Σ s⁸ + eps)^⅛."""
+    how, eps = hyper.get("ns_normalization", "scale-free"), hyper.get("ns_eps", 0.0)
+    if how == "scale-free":
+        s = s / s[0]
+        return s / np.linalg.norm(s)
+    if how == "schatten":
+        s = s / np.sqrt(s @ s + eps)
+        return s / (np.sum(s**8) + eps) ** 0.125
+    return s / (np.linalg.norm(s) + eps if how == "add" else max(np.linalg.norm(s), eps))
+
+
+def through_singular_values(X: np.ndarray, hyper: Mapping[str, Any], unit_roundoff: float) -> np.ndarray:
     """`U p(s) Vᵀ`: the composed quintics of the singular values over the Frobenius norm; `"exact"`: 1 on the range.
 
     The range is numerical: singular values above `max(shape) 2u` of the largest.
@@ -16,12 +32,11 @@ def through_singular_values(X: np.ndarray, coefficients: Any, steps: int, unit_r
     U, s, Vt = decompose(X, unit_roundoff)
     if not s.size or s[0] == 0:
         return np.zeros_like(X)
-    if coefficients == "exact":
+    if hyper["ns_coefficients"] == "exact":
         p = (s > max(X.shape) * 2 * unit_roundoff * s[0]).astype(float)
     else:
-        p = s / s[0]
-        p = p / np.linalg.norm(p)
-        for a, b, c in table(coefficients, steps):
+        p = unit(s, hyper)
+        for a, b, c in table(hyper["ns_coefficients"], hyper["ns_steps"]):
             p = p * np.polynomial.polynomial.polyval(p * p, (a, b, c))
     return np.einsum("ik,k,kj->ij", U, p, Vt)
 
@@ -44,30 +59,47 @@ def shape_factor(hyper: dict, shape: tuple[int, int]) -> float:
 
 def polar_of(hyper: dict, X: np.ndarray, unit_roundoff: float) -> np.ndarray:
     """The polar factor as the hyperparameters ask for it."""
-    return through_singular_values(X, hyper["ns_coefficients"], hyper["ns_steps"], unit_roundoff)
+    return through_singular_values(X, hyper, unit_roundoff)
 
 
-def lookahead(hyper: dict, M: np.ndarray, G: np.ndarray, beta: float) -> np.ndarray:
+def lookahead(hyper: Mapping[str, Any], M: np.ndarray, G: np.ndarray, beta: float) -> np.ndarray:
     """The matrix to orthogonalise: M, or what it would be had G come twice."""
     return moved(M, G, beta) if hyper["nesterov"] else M
 
 
 def muon(s: Any) -> dict[str, np.ndarray]:
     """Muon (Jordan et al. 2024), decay decoupled and by the raw learning rate."""
-    h, beta = s.hyper, s.hyper["momentum"]
-    M = moved(s.state["momentum"], s.G, beta)
-    O = polar_of(h, lookahead(h, M, s.G, beta), s.unit_roundoff)
+    h = s.hyper
+    M, N = momenta(h, s.state["momentum"], s.G, s.t)
+    O = polar_of(h, N, s.unit_roundoff)
     W = (1 - h["lr"] * h["weight_decay"]) * s.W - h["lr"] * shape_factor(h, s.W.shape) * O
     return {"W": W, "momentum": M}
+
+
+def momenta(h: Mapping[str, Any], M: np.ndarray, G: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
+    """The new momentum, and the matrix to orthogonalise: of averages; of sums; of averages freed of their bias."""
+    beta, form = h["momentum"], h.get("momentum_form", "average")
+    if form == "sum":
+        M = np.einsum("k,k...->...", np.array([beta, 1.0]), np.stack([M, G]))
+        return M, beta * M + G if h["nesterov"] else M
+    M = moved(M, G, beta)
+    if form == "average":
+        return M, lookahead(h, M, G, beta)
+    if not h["nesterov"]:
+        return M, M / gathered(beta, t)
+    return M, beta / gathered(beta, t + 1) * M + (1 - beta) / gathered(beta, t) * G
 
 
 def adago(s: Any) -> dict[str, np.ndarray]:
     """AdaGO (arXiv 2509.02981): a scalar trace of clipped norms; the floor is under the step, the factor over both."""
     h, beta = s.hyper, s.hyper["momentum"]
     M = moved(s.state["momentum"], s.G, beta)
-    clipped = min(float(np.linalg.norm(s.G)), h["max_norm"])
-    accumulator = float(s.state["accumulator"]) + clipped**2
-    alpha = max(h["min_step"], h["lr"] * clipped * accumulator**-0.5)
-    O = polar_of(h, lookahead(h, M, s.G, beta), s.unit_roundoff)
-    W = (1 - h["lr"] * h["weight_decay"]) * s.W - shape_factor(h, s.W.shape) * alpha * O
+    N = lookahead(h, M, s.G, beta)
+    accumulator = float(s.state["accumulator"]) + min(float(np.linalg.norm(s.G)), h["max_norm"]) ** 2
+    ahead = h["nesterov"] and h.get("clipped") == "lookahead"
+    clipped = min(float(np.linalg.norm(N if ahead else s.G)), h["max_norm"])
+    rate = h["lr"] * clipped / (np.sqrt(accumulator) if h.get("accumulator_root", True) else accumulator)
+    factor = shape_factor(h, s.W.shape)
+    length = max(h["min_step"], factor * rate) if h.get("floor") == "unscaled" else factor * max(h["min_step"], rate)
+    W = (1 - h["lr"] * h["weight_decay"]) * s.W - length * polar_of(h, N, s.unit_roundoff)
     return {"W": W, "momentum": M, "accumulator": np.asarray(accumulator)}
