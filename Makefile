@@ -40,9 +40,11 @@ docs: setup ## the site, in site/
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs
 	$(BIN)/mkdocs build --strict
 
-bench: setup ## every published figure, reprinted
+bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" adds options to benchmarks.speed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
 	$(BIN)/python -m benchmarks.trace_quadratic
 	$(BIN)/python -m benchmarks.well_posed
+	$(BIN)/python -m benchmarks.speed $(SPEED)
 
 gpu: setup ## the kit and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu
