@@ -68,12 +68,6 @@ def smaller_gram(X: Array, b: Backend) -> Array:
     return b.matmul(X, transpose(X, b)) if X.shape[-2] <= X.shape[-1] else b.matmul(transpose(X, b), X)
 
 
-@replaceable
-def with_square(beta: float, A: Array, alpha: float, b: Backend) -> Array:
-    """`beta A + alpha A²`, a new array; A is symmetric."""
-    return multiply_add(beta, A, alpha, A, A, b)
-
-
 def applied(Z: Array, X: Array, a: float, b: Backend) -> Array:
     """`a X + Z X`, or `a X + X Z` where X has more rows than columns."""
     return multiply_add(a, X, 1.0, *((Z, X) if X.shape[-2] <= X.shape[-1] else (X, Z)), b)
@@ -88,7 +82,7 @@ def newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array:
     """
     for a, b_, c in steps:
         A = smaller_gram(X, b)
-        X = applied(with_square(b_, A, c, b), X, a, b)
+        X = applied(multiply_add(b_, A, c, A, A, b), X, a, b)
     return X
 
 
@@ -100,7 +94,7 @@ def gram_newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array
     for segment in segments(steps):
         R, Q = smaller_gram(X, b), None
         for k, (a, b_, c) in enumerate(segment):
-            Z = with_square(b_, R, c, b)
+            Z = multiply_add(b_, R, c, R, R, b)
             Q = plus_identity(Z, a, b) if Q is None else multiply_add(a, Q, 1.0, Q, Z, b)
             if k + 1 < len(segment):
                 T = multiply_add(a, R, 1.0, R, Z, b)

@@ -47,7 +47,7 @@ class Parameter:
         """The names of the parameter's matrices; `""` where there is one."""
         return ("",) if self.layout is None else self.layout.plan(self.shape).blocks
 
-    @property
+    @cached_property
     def part_shapes(self) -> list[tuple[int, ...]]:
         """What the rule sees: the shape of each block."""
         return [self.shape] if self.layout is None else [matrix for _, matrix in self.layout.plan(self.shape).shapes]
@@ -110,7 +110,8 @@ def finished(
         for (key, block), result in bundle.items():
             pending.setdefault(key, {})[block] = result
         ready = [key for key, _ in bundle if len(pending.get(key, ())) == len(work[key][1])]
-        yield {key: joined_in_order(*work[key], pending.pop(key), b) for key in dict.fromkeys(ready)}
+        if ready:
+            yield {key: joined_in_order(*work[key], pending.pop(key), b) for key in dict.fromkeys(ready)}
 
 
 def joined_in_order(p: Parameter, steps: Mapping[str, Step], done: Mapping[str, Any], b: Backend) -> Any:

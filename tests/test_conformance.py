@@ -161,3 +161,10 @@ def test_every_value_of_every_hyperparameter_is_in_a_covering_row():
         rows = [row(rule, values, k) for k in range(row_count(values))]
         for name, tried in values.items():
             assert {getattr(r, name) for r in rows} == set(tried), name
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy"])
+def test_fast_paths_conform_where_they_are_forced(name):
+    """Their thresholds lie above the kit's small cases; here every case goes through parts, threads, Cholesky, Gram."""
+    report = check_backend(f"tests.forced_backends:{name}", rules=[Muon, AdaGO, DeVA])
+    assert report.conforms, [result.line for result in report.broken]

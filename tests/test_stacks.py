@@ -268,3 +268,26 @@ def test_a_form_that_fails_its_trial_is_not_used(monkeypatch):
         segments.cache_clear()
     monkeypatch.undo()
     assert _backend.trial.__wrapped__("cpu", torch.bfloat16, (96, 384), schedule(POLAR_EXPRESS, 5))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_that_share_no_stack_are_joined(threads, two_threads):
+    """Of a fused parameter each large block is stepped for itself; the parameter moves when the last is there."""
+    torch.set_num_threads(threads)
+    ends = []
+    for kind in (RuleOptimizer, Plain):
+        params = parameters([(3 * 130, 130)])
+        optimizer = kind(params, Muon(), layout="(q k v) in")
+        params[0].grad = params[0].detach().clone()
+        optimizer.step()
+        ends.append(params[0])
+    torch.testing.assert_close(*ends, rtol=1e-10, atol=1e-11)
+
+
+def test_pinned_costs_are_copied_with_their_optimizer():
+    """As every other choice is."""
+    import copy
+
+    optimizer = RuleOptimizer(parameters([(96, 384)]), Muon())
+    optimizer.costs = Costs(form="plain")
+    assert "gram" not in copy.deepcopy(optimizer).plan()

@@ -123,7 +123,12 @@ def start(
 
 def operations() -> Operations:
     """What runs compute with; float64 only where it is allowed to."""
-    return Operations(backend=backend(), asarray=jnp.array, asnumpy=np.array, precision=lambda: jax.enable_x64(True))
+    return Operations(
+        backend=backend(platform=jax.default_backend()),
+        asarray=jnp.array,
+        asnumpy=np.array,
+        precision=lambda: jax.enable_x64(True),
+    )
 
 
 start.capabilities = Capabilities()  # pyright: ignore[reportFunctionMemberAccess]

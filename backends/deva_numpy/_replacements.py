@@ -77,11 +77,6 @@ def multiply_add(beta: float, C: np.ndarray, alpha: float, A: np.ndarray, B: np.
     return out
 
 
-def with_square(beta: float, A: np.ndarray, alpha: float, b: Backend) -> np.ndarray:
-    """The square as `A Aᵀ`, of which NumPy has BLAS compute one half."""
-    return multiply_add(beta, A, alpha, A, np.swapaxes(A, -1, -2), b)
-
-
 def plus_identity(Z: np.ndarray, a: float, b: Backend) -> np.ndarray:
     """Without a second matrix."""
     Q, k = Z.copy(), np.arange(Z.shape[-1])
@@ -110,4 +105,4 @@ def euclidean(X: np.ndarray) -> float:
     return float(np.sqrt(sum(float(np.dot(x, x)) for (x,) in parts(X))))
 
 
-REPLACEMENTS = {f.__name__: f for f in (ema, ema_and_ahead, descent, multiply_add, with_square, plus_identity, unit)}
+REPLACEMENTS = {f.__name__: f for f in (ema, ema_and_ahead, descent, multiply_add, plus_identity, unit)}

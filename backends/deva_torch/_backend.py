@@ -24,7 +24,7 @@ def checked_compute_dtype(value: Any) -> torch.dtype | None:
 
 
 STACKED_ROWS = {"cpu": 96}
-"""By kind of device: on a CPU large matrices gain nothing from a stack, on an accelerator they do."""
+"""By kind of device. On a CPU large matrices go to threads instead (`_workers`)."""
 
 ON_ACCELERATORS = 1024
 """On every other device. Not measured: it follows what others report."""

@@ -257,7 +257,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 self.state[p][name] = value.detach().to(p.device, copy=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_rule", "_vector_rule", "_layout", "_compute_dtype")
+        own = ("_rule", "_vector_rule", "_layout", "_compute_dtype", "costs")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A step of an optimizer: equal parameters together, so that the number of operations is that of kinds of parameters."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -39,13 +40,14 @@ def advance(
 
 def stands_alone(item: Work, b: Backend) -> bool:
     """Whether a parameter is worth a thread: large, and in no stack."""
-    shape = tuple(item.p.shape)
-    return bool(b.replacements) and item.p.numel() >= WORTH_A_THREAD and not b.costs.stacks(shape)
+    large = item.p.numel() >= WORTH_A_THREAD
+    return bool(b.replacements) and large and not any(map(b.costs.stacks, item.parameter.part_shapes))
 
 
 def cost(item: Work) -> float:
-    """About how much work a parameter is: its entries times its shorter side, where it is a matrix of a matrix rule."""
-    return item.p.numel() * float(min(item.p.shape[-2:]) if item.rule.matrix else 1)
+    """About how much work a parameter is: its entries times its matrices' shorter side, under a matrix rule."""
+    shapes = item.parameter.part_shapes
+    return float(sum(math.prod(shape) * (min(shape[-2:]) if item.rule.matrix else 1) for shape in shapes))
 
 
 def advance_on_one_device(work: dict[int, Work], slots: Sequence[dict[str, Any]], b: Backend) -> None:

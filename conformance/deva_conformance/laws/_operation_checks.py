@@ -191,18 +191,6 @@ def plus_identity(bench: Bench) -> float:
     return entrywise("Z + a I", found, extended(Z) + a, bench.u * (np.abs(extended(Z)) + a))
 
 
-def with_square(bench: Bench) -> float:
-    """`beta A + alpha A²` of a symmetric A, which is kept."""
-    A = square(bench.X)
-    A = (wide(A) + wide(transposed(A))).astype(bench.dtype)
-    expected = 2.0315 * extended(A) - 4.775 * product(A, A)
-    size = 2.0315 * np.abs(extended(A)) + 4.775 * product(np.abs(A), np.abs(A))
-    found = bench.call(lambda A, b: linalg.with_square(2.0315, A, -4.775, b), A)
-    kept = bench.call(lambda A, b: (linalg.with_square(2.0315, A, -4.775, b), A)[1], A)
-    need(bool(np.all(kept == A)), "beta A + alpha A² writes A")
-    return entrywise("beta A + alpha A²", found, expected, bench.u * np.sqrt(A.shape[-1] + 1) * size)
-
-
 def multiplied(bench: Bench) -> float:
     """`k X`, another number for each matrix."""
     X = bench.X
@@ -373,7 +361,6 @@ def orthogonality_error(X: np.ndarray) -> float:
 CHECKS: dict[str, Callable[[Bench], float]] = {
     "matmul": matmul,
     "multiply_add": multiply_add,
-    "with_square": with_square,
     "plus_identity": plus_identity,
     "multiplied": multiplied,
     "outer_ema": outer_ema,
