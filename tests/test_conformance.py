@@ -14,7 +14,7 @@ from deva_conformance.faults import FAULTS, Fault
 from deva_conformance.faults.arithmetic import times
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
-from deva_core import RULES, DeVA, DeVAVector, Muon, Rule, hyperparameters
+from deva_core import RULES, AdaGO, DeVA, DeVAVector, Muon, Rule, hyperparameters
 from deva_core.capabilities import Capabilities
 
 lr_off = FAULTS["lr-off"]
