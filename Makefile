@@ -44,6 +44,8 @@ bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" ad
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
 	$(BIN)/python -m benchmarks.trace_quadratic
 	$(BIN)/python -m benchmarks.well_posed
+	$(BIN)/python -m benchmarks.gram
+	$(BIN)/python -m benchmarks.replacements
 	$(BIN)/python -m benchmarks.speed $(SPEED)
 
 gpu: setup ## the kit and timings on every GPU library here; says so where there is none
