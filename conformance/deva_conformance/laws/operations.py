@@ -24,7 +24,8 @@ from math import prod
 from deva_conformance.cases import Case, Problem
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, NotSupported, module_law
-from deva_conformance.laws._operation_checks import CHECKS, INPUTS, Bench, used
+from deva_conformance.laws._operation_bench import INPUTS, Bench
+from deva_conformance.laws._operation_checks import CHECKS, used
 from deva_core import JORDAN, POLAR_EXPRESS, QUINTIC_5, Rule, hyperparameters
 
 LARGE = 1000
