@@ -62,6 +62,7 @@ class AdaGO(Orthogonalized):
     floor: str = policy("scaled", "scaled", "unscaled")
     clipped: str = policy("gradient", "gradient", "lookahead")
 
+    narrowable: ClassVar = ("momentum",)
     DIALECTS: ClassVar = {
         "paper": dict(ns_coefficients="exact"),
         "pytorch-optimizer": dict(

@@ -40,6 +40,7 @@ class AdamW(Rule):
     """
 
     matrix: ClassVar[bool] = False
+    narrowable: ClassVar = ("exp_avg",)
     elementwise: ClassVar[bool] = True
 
     lr: Scalar = hyper(3e-4, ge=0)

@@ -95,6 +95,7 @@ class DeVA(Orthogonalized):
     decay: str = policy("decoupled", "decoupled", "after")
     dead_zone: float = option(1e-4, check=fraction, policy=True)
 
+    narrowable: ClassVar = ("momentum",)
     DIALECTS: ClassVar = {
         "paper": dict(basis="eigh", nesterov=False, bias_correction=False, eps_mode="numerator", dead_zone=0.0),
         "authors": AUTHORS,

@@ -47,6 +47,7 @@ class DeVAVector(Rule):
     """
 
     matrix: ClassVar[bool] = False
+    narrowable: ClassVar = ("momentum",)
 
     lr: Scalar = hyper(3e-3, ge=0)
     beta1: Scalar = hyper(0.9, ge=0, lt=1)

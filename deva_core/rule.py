@@ -176,6 +176,8 @@ class Rule:
     matrix: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
     """Whether each entry of the update depends on the same entries only: hosts may cut and join arrays as they like."""
+    narrowable: ClassVar[tuple[str, ...]] = ()
+    """State fields that a host may keep in bfloat16 between steps: averages of gradients, which forget roundings soon."""
     DIALECTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """The hyperparameters under which this rule is a public implementation, by its name."""
     State: ClassVar[Any]

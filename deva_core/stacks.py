@@ -45,9 +45,14 @@ def unstacked(stack: Array, vector: bool, b: Backend) -> list[Array]:
 
 
 def working(step: Step, b: Backend) -> Step:
-    """The step with gradient and parameter in working precision."""
+    """The step with gradient, parameter and what of the state is narrow at rest in working precision."""
     dtype = working_dtype(step.W.dtype, b.xp)
-    return step._replace(G=b.xp.astype(step.G, dtype, copy=False), W=b.xp.astype(step.W, dtype, copy=False))
+
+    def wide(x: Array) -> Array:
+        return b.xp.astype(x, dtype, copy=False)
+
+    S = step.S._replace(**{name: wide(getattr(step.S, name)) for name in step.rule.narrowable})
+    return step._replace(G=wide(step.G), S=S, W=wide(step.W))
 
 
 def together(steps: list[Step], b: Backend) -> Step:

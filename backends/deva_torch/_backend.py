@@ -1,5 +1,6 @@
 """How the rules compute on torch tensors."""
 
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -51,15 +52,21 @@ def default_costs(device: str, compute_dtype: torch.dtype | None) -> Costs:
 
 @lru_cache
 def backend(
-    device: str, compute_dtype: torch.dtype | None, replacements: bool = True, costs: Costs | None = None
+    device: str,
+    compute_dtype: torch.dtype | None,
+    replacements: bool = True,
+    costs: Costs | None = None,
+    foreach: bool = True,
 ) -> Backend:
     """The backend for a kind of device (`"cpu"`, `"cuda"`, …).
 
-    By default the Newton–Schulz products run in the working dtype on a CPU, and in bfloat16 on an accelerator.
+    By default the Newton–Schulz products run in the working dtype on a CPU, and in bfloat16 on an accelerator, and
+    equal parameters in stacks; without `foreach` one by one.
     """
     if compute_dtype is None and device != "cpu":
         compute_dtype = torch.bfloat16
     if not replacements:
         return Backend(xp=xp, compute_dtype=compute_dtype)
     costs = costs or default_costs(device, compute_dtype)
+    costs = costs if foreach else replace(costs, stacked_rows=0)
     return Backend(xp=xp, matmul=matmul, compute_dtype=compute_dtype, replacements=REPLACEMENTS, costs=costs)

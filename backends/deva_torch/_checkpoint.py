@@ -10,6 +10,7 @@ from deva_core import checkpoint
 from deva_core.checkpoint import Entry, Rename
 from deva_torch._convert import to_numpy, to_torch
 from deva_torch._optimizer import RuleOptimizer
+from deva_torch._precision import computed_with
 
 
 def entries(optimizer: RuleOptimizer) -> dict[str, Entry]:
@@ -17,7 +18,7 @@ def entries(optimizer: RuleOptimizer) -> dict[str, Entry]:
     optimizer.init_state()
     out = {}
     for p, parameter, rule in optimizer.live_rules():
-        slot = optimizer.state[p]
+        slot = computed_with(optimizer.state[p])
         tensors = {name: to_numpy(slot[name]) for name in parameter.field_names}
         out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), slot["step"], tensors)
     return out
@@ -50,7 +51,8 @@ def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
     states: dict[torch.Tensor, dict[str, Any]] = {}
     for p, parameter, _ in optimizer.live_rules():
         entry = loaded[parameter.name]
-        states[p] = {"step": entry.step, **{name: to_torch(x).to(p.device) for name, x in entry.fields.items()}}
+        fields = {name: to_torch(x).to(p.device) for name, x in entry.fields.items()}
+        states[p] = {"step": entry.step, **optimizer._at_rest(p, fields)}
     optimizer.state.update(states)
     for group in optimizer.param_groups:
         group["count"] = count

@@ -6,4 +6,4 @@ import torch
 
 _torch: Any = torch
 
-add_, add, copy_ = _torch._foreach_add_, _torch._foreach_add, _torch._foreach_copy_
+add_, add, sub, copy_ = _torch._foreach_add_, _torch._foreach_add, _torch._foreach_sub, _torch._foreach_copy_

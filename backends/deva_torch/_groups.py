@@ -17,6 +17,21 @@ def to_group(rule: Rule) -> dict[str, Any]:
     return values
 
 
+def rule_of(group: Mapping[str, Any], default: Rule) -> Rule:
+    """The rule under which a group's hyperparameters are read: its own, or the optimizer's."""
+    return group.get("rule", default)
+
+
+def completed(group: dict[str, Any]) -> dict[str, Any]:
+    """A group with the hyperparameters of the rule that it names; those given beside the rule win."""
+    if "rule" in group:
+        if not isinstance(group["rule"], Rule):
+            raise TypeError(f'a param group\'s "rule" must be a deva_core rule such as AdamW(), got {group["rule"]!r}')
+        for name, value in to_group(group["rule"]).items():
+            group.setdefault(name, value)
+    return group
+
+
 def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
     """The rule that a group describes now, after schedulers and users have written into it.
 
@@ -41,7 +56,7 @@ def two(rule_type: type[Rule], betas: Any) -> tuple[Any, Any]:
 
 
 def without_callables(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A group's entries with a mark in place of each callable."""
+    """A group's entries with a mark in place of each callable, and its rule's name."""
     return {key: mark(value) for key, value in group.items()}
 
 
@@ -49,6 +64,8 @@ def mark(value: Any) -> Any:
     """`"<schedule>"` for a callable, also inside a tuple of betas."""
     if isinstance(value, tuple):
         return tuple(mark(x) for x in value)
+    if isinstance(value, Rule):
+        return type(value).__name__
     return SCHEDULE if callable(value) else value
 
 

@@ -9,6 +9,7 @@ from deva_core import Rule
 from deva_core.migrate import SILENT, Peer, export_fields, format_of, import_fields
 from deva_core.parameter import Parameter
 from deva_torch._optimizer import RuleOptimizer
+from deva_torch._precision import computed_with
 
 PeerLike = torch.optim.Optimizer | Mapping[str, Any]
 """Another optimizer, or its state dict."""
@@ -91,7 +92,7 @@ def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: 
             check_known(p, ours, key)
             parameter, rule = ours[p]
             check_direction(parameter.name, directions[p], group)
-            flat = dict(optimizer.state.get(p, {}))
+            flat = computed_with(optimizer.state.get(p, {}))
             if flat and (flat["step"] or not format_of(target, parameter, rule).step):
                 fields = export_fields(target, parameter, rule, flat.pop("step"), flat, group, optimizer._backend(p))
                 state[key] = {**state.get(key, {}), **fields}
@@ -103,7 +104,8 @@ def slot(
 ) -> dict[str, Any]:
     """A parameter's state here, from what the peer holds for it."""
     step, flat = import_fields(source, peer, parameter, rule, p.detach(), optimizer._backend(p))
-    return {"step": step, **{name: x.clone(memory_format=torch.contiguous_format) for name, x in flat.items()}}
+    fields = {name: x.clone(memory_format=torch.contiguous_format) for name, x in flat.items()}
+    return {"step": step, **optimizer._at_rest(p, fields)}
 
 
 def held_by(

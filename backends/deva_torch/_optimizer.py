@@ -1,6 +1,7 @@
 """The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -19,10 +20,14 @@ from deva_core.parameter import (
     explain,
     fields,
     following,
+    layout_lookup,
 )
 from deva_core.plan import plan
 from deva_torch._backend import backend, checked_compute_dtype
-from deva_torch._groups import from_group, to_group, with_callables, without_callables
+from deva_torch._groups import completed, from_group, rule_of, to_group, without_callables
+from deva_torch._load import loading
+from deva_torch._options import Rounding
+from deva_torch._precision import Precision
 from deva_torch._step import Work, advance
 
 CONVOLUTIONS = {4: "out in kh kw", 5: "out in kd kh kw"}
@@ -46,13 +51,19 @@ class RuleOptimizer(torch.optim.Optimizer):
     half's learning rate follows the group's: `group["lr"] * (vector_rule.lr / the group's lr at construction)`.
 
     Args:
-        params: parameters, named parameters or param groups. Names make layouts by name possible.
+        params: parameters, named parameters or param groups. Names make layouts by name possible. A group may have
+            hyperparameters of its own, or under `"rule"` a rule: `{"params": …, "rule": AdamW(lr=1e-3)}`.
         rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
         vector_rule: a `deva_core` rule for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
         layout: how parameters are matrices: a pattern, a mapping by name, or a function of name and shape. Without
             one, two axes are (out, in), four and five are convolutions, and three are an error.
         compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
             accelerators), a dtype or its name. Never narrows float64.
+        state_dtype: `"bfloat16"` keeps momenta so between steps; None and `"float32"` keep them as they are computed.
+        rounding: of bfloat16 and float16 parameters: to the `"nearest"`; `"stochastic"`, on average right; `"kahan"`,
+            what a parameter's bits do not hold beside it in the state, so that nothing is lost.
+        generator: where stochastic rounding draws its seeds; a CPU generator, None for torch's global one.
+        foreach: False steps parameters one by one, equal ones otherwise in stacks.
         maximize: climb instead of descend.
 
     Raises:
@@ -83,6 +94,10 @@ class RuleOptimizer(torch.optim.Optimizer):
         vector_rule: Rule | None = None,
         layout: Any = None,
         compute_dtype: Any = "auto",
+        state_dtype: Any = None,
+        rounding: Rounding = "nearest",
+        generator: torch.Generator | None = None,
+        foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
         self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
@@ -90,16 +105,18 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
         self._layout = layout
         self._compute_dtype = checked_compute_dtype(compute_dtype)
+        self._precision = Precision(rounding, generator, state_dtype)
+        self._foreach = foreach is not False
         super().__init__(params, {**to_group(rule), "maximize": maximize, "count": 0})
         self._assign()
         warn_without_matrix(rule, {p.name: p for p in self._parameters.values()})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, with hyperparameters of their own where given."""
-        super().add_param_group(param_group)
+        """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
+        super().add_param_group(completed(param_group))
         group = self.param_groups[-1]
         try:
-            from_group(type(self._rule), group)
+            from_group(type(rule_of(group, self._rule)), group)
             group.setdefault("constructed_lr", self._reference_lr(group))
             if self._parameters:
                 self._assign()
@@ -110,21 +127,28 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _reference_lr(self, group: Mapping[str, Any]) -> float:
         """The lr at which the vector rule's own lr holds; a schedule's is the rule's default."""
         lr = group.get("lr", 1.0)
-        return float(type(self._rule).default("lr") if callable(lr) else lr)
+        return float(type(rule_of(group, self._rule)).default("lr") if callable(lr) else lr)
 
-    def _named(self) -> Iterable[tuple[str, torch.Tensor]]:
+    def _named_groups(self) -> Iterable[tuple[Rule, dict[str, torch.Tensor]]]:
+        """Each group's rule, and its parameters by name."""
         for k, group in enumerate(self.param_groups):
             names = group.get("param_names") or [f"group{k}.{i}" for i in range(len(group["params"]))]
-            yield from zip(names, group["params"], strict=True)
+            yield rule_of(group, self._rule), dict(zip(names, group["params"], strict=True))
+
+    def _named(self) -> Iterable[tuple[str, torch.Tensor]]:
+        return chain.from_iterable(named.items() for _, named in self._named_groups())
 
     def _assign(self) -> None:
         """Give each parameter its rule and layout."""
         named = dict(self._named())
         for name, p in named.items():
             check_parameter(name, p)
-        shapes = {name: tuple(p.shape) for name, p in named.items()}
-        assigned = assign(shapes, self._rule, self._vector_rule, self._layout, self.default_layout)
-        self._parameters = {p: assigned[name] for name, p in named.items()}
+        layouts, parameters = layout_lookup(self._layout, named), {}
+        for rule, members in self._named_groups():
+            shapes = {name: tuple(p.shape) for name, p in members.items()}
+            assigned = assign(shapes, rule, self._vector_rule, layouts, self.default_layout)
+            parameters |= {p: assigned[name] for name, p in members.items()}
+        self._parameters = parameters
 
     def explain(self) -> str:
         """A table of every parameter, its layout, its rule and why."""
@@ -151,7 +175,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._check_gradient(p, parameter, G)
         for group in self.param_groups:
             group["count"] += 1
-        advance(work, [self._slot(p, parameter, rule) for p, parameter, _, rule in work], self._backend)
+        advance(work, [self._slot(p, parameter, rule) for p, parameter, _, rule in work], self._backend, self._precision)
         return loss
 
     def _work(self, group: Mapping[str, Any]) -> list[Work]:
@@ -161,15 +185,16 @@ class RuleOptimizer(torch.optim.Optimizer):
         return [Work(p, q, G if sign > 0 else -G, rules(q, p)) for p, q, G in given if G is not None]
 
     def _backend(self, p: torch.Tensor) -> Any:
-        return backend(p.device.type, self._compute_dtype, self.replacements, self.costs)
+        return backend(p.device.type, self._compute_dtype, self.replacements, self.costs, self._foreach)
 
     def _rules(self, group: Mapping[str, Any]) -> Callable[[Parameter, torch.Tensor], Rule]:
         """The rules of a group at this step, each callable called once."""
-        rule, devices, cache = from_group(type(self._rule), group), {}, {}
+        own, devices, cache = rule_of(group, self._rule), {}, {}
+        rule = from_group(type(own), group)
 
         def resolved(parameter: Parameter, p: torch.Tensor) -> Rule:
             rules = devices.setdefault(p.device, ResolvedRules(group["count"], self._backend(p)))
-            if parameter.rule is self._rule:
+            if parameter.rule is own:
                 return rules[rule, p]
             vector: Any = rules[parameter.rule, p]
             matrix: Any = rules[rule, p]
@@ -198,8 +223,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         """A parameter's state, created at its first gradient, on the device where the parameter then is."""
         slot = self.state[p]
         if not slot:
-            slot |= {"step": 0, **fields(parameter.init(p.detach(), rule, self._backend(p)))}
+            slot |= {"step": 0, **self._at_rest(p, fields(parameter.init(p.detach(), rule, self._backend(p))))}
         return slot
+
+    def _at_rest(self, p: torch.Tensor, fields: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A parameter's state as it is kept."""
+        return self._precision.at_rest(fields, self._parameters[p], p)
 
     @torch.no_grad()
     def init_state(self) -> None:
@@ -212,10 +241,11 @@ class RuleOptimizer(torch.optim.Optimizer):
     def live_rules(self) -> Iterable[tuple[torch.Tensor, Parameter, Rule]]:
         """Every parameter, its assignment, and the rule that it has now, callables as they are."""
         for group in self.param_groups:
-            rule = from_group(type(self._rule), group)
+            own = rule_of(group, self._rule)
+            rule = from_group(type(own), group)
             for p in group["params"]:
                 parameter = self._parameters[p]
-                yield p, parameter, rule if parameter.rule is self._rule else following(rule, parameter.rule)
+                yield p, parameter, rule if parameter.rule is own else following(rule, parameter.rule)
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked."""
@@ -226,43 +256,18 @@ class RuleOptimizer(torch.optim.Optimizer):
         """Load what `state_dict` gave. Callables are kept as they are here; states keep their own precision.
 
         Raises:
-            ValueError: groups or state fields that do not belong to these parameters; nothing is changed.
+            ValueError: groups, values or state fields that do not belong to these parameters; nothing is changed.
         """
-        saved = state_dict["param_groups"]
-        if len(saved) == len(self.param_groups):  # otherwise torch's own error says what differs
-            saved = [
-                {key: with_callables(value, live.get(key)) for key, value in group.items()}
-                for group, live in zip(saved, self.param_groups, strict=True)
-            ]
-            self._check_fields(saved, state_dict["state"])
-        super().load_state_dict({**state_dict, "param_groups": saved})
-        for group, live in zip(saved, self.param_groups, strict=True):
-            for key, p in zip(group["params"], live["params"], strict=True):
-                self._restore(p, state_dict["state"].get(key, {}))
-
-    def _check_fields(self, saved: list[dict[str, Any]], state: Mapping[Any, Mapping[str, Any]]) -> None:
-        for group, live in zip(saved, self.param_groups, strict=True):
-            for key, p in zip(group["params"], live["params"], strict=False):
-                expected, found = {"step", *self._parameters[p].field_names}, set(state.get(key, ()))
-                if found and found != expected:
-                    name, rule = self._parameters[p].name, type(self._parameters[p].rule).__name__
-                    raise ValueError(
-                        f"the state of {name!r} is not {rule}'s: it has {sorted(found)}, expected {sorted(expected)}"
-                    )
-
-    def _restore(self, p: torch.Tensor, saved: Mapping[str, Any]) -> None:
-        """Undo torch's cast of states to the parameter's dtype: they are float32 or wider."""
-        for name, value in saved.items():
-            if isinstance(value, torch.Tensor):
-                self.state[p][name] = value.detach().to(p.device, copy=True)
+        with loading(self):
+            super().load_state_dict(dict(state_dict))
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_rule", "_vector_rule", "_layout", "_compute_dtype", "costs")
+        own = ("_rule", "_vector_rule", "_layout", "_compute_dtype", "_precision", "_foreach", "costs")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if hasattr(self, "_rule"):
+        if "_rule" in state:
             self._assign()
 
 

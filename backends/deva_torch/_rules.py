@@ -1,11 +1,12 @@
 """The rules with torch's signatures. Their mathematics, and what each hyperparameter means, is in `deva_core`."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import deva_core as core
-from deva_core import JORDAN, Rule
+from deva_core import JORDAN
 from deva_torch._groups import two
 from deva_torch._optimizer import RuleOptimizer
+from deva_torch._options import Options, VectorOptions
 
 Value = Any
 """A number, a 0-d tensor or a callable of the number of steps made."""
@@ -35,10 +36,7 @@ class Muon(RuleOptimizer):
         rms: Value = 0.2,
         ns_coefficients: Any = JORDAN,
         ns_steps: int = 5,
-        vector_rule: Rule | None = None,
-        layout: Any = None,
-        compute_dtype: Any = "auto",
-        maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         rule = core.Muon(
             lr=lr,
@@ -50,9 +48,7 @@ class Muon(RuleOptimizer):
             ns_coefficients=ns_coefficients,
             ns_steps=ns_steps,
         )
-        super().__init__(
-            params, rule, vector_rule=vector_rule, layout=layout, compute_dtype=compute_dtype, maximize=maximize
-        )
+        super().__init__(params, rule, **options)
 
 
 class AdaGO(RuleOptimizer):
@@ -84,10 +80,7 @@ class AdaGO(RuleOptimizer):
         rms: Value = 0.2,
         ns_coefficients: Any = JORDAN,
         ns_steps: int = 5,
-        vector_rule: Rule | None = None,
-        layout: Any = None,
-        compute_dtype: Any = "auto",
-        maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         rule = core.AdaGO(
             lr=lr,
@@ -102,9 +95,7 @@ class AdaGO(RuleOptimizer):
             ns_coefficients=ns_coefficients,
             ns_steps=ns_steps,
         )
-        super().__init__(
-            params, rule, vector_rule=vector_rule, layout=layout, compute_dtype=compute_dtype, maximize=maximize
-        )
+        super().__init__(params, rule, **options)
 
 
 class DeVA(RuleOptimizer):
@@ -142,10 +133,7 @@ class DeVA(RuleOptimizer):
         rms: Value = 0.2,
         ns_coefficients: Any = JORDAN,
         ns_steps: int = 5,
-        vector_rule: Rule | None = None,
-        layout: Any = None,
-        compute_dtype: Any = "auto",
-        maximize: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         beta1, beta2 = two(core.DeVA, betas)
         rule = core.DeVA(
@@ -168,9 +156,7 @@ class DeVA(RuleOptimizer):
             ns_coefficients=ns_coefficients,
             ns_steps=ns_steps,
         )
-        super().__init__(
-            params, rule, vector_rule=vector_rule, layout=layout, compute_dtype=compute_dtype, maximize=maximize
-        )
+        super().__init__(params, rule, **options)
 
 
 class DeVAVector(RuleOptimizer):
@@ -197,7 +183,7 @@ class DeVAVector(RuleOptimizer):
         nesterov: bool = False,
         *,
         bias_correction: bool = True,
-        maximize: bool = False,
+        **options: Unpack[VectorOptions],
     ) -> None:
         beta1, beta2 = two(core.DeVAVector, betas)
         rule = core.DeVAVector(
@@ -209,7 +195,7 @@ class DeVAVector(RuleOptimizer):
             nesterov=nesterov,
             bias_correction=bias_correction,
         )
-        super().__init__(params, rule, maximize=maximize)
+        super().__init__(params, rule, **options)
 
 
 class AdamW(RuleOptimizer):
@@ -233,9 +219,8 @@ class AdamW(RuleOptimizer):
         betas: tuple[Value, Value] = (0.9, 0.999),
         eps: Value = 1e-8,
         weight_decay: Value = 0.01,
-        *,
-        maximize: bool = False,
+        **options: Unpack[VectorOptions],
     ) -> None:
         beta1, beta2 = two(core.AdamW, betas)
         rule = core.AdamW(lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
-        super().__init__(params, rule, maximize=maximize)
+        super().__init__(params, rule, **options)

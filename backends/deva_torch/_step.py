@@ -12,6 +12,7 @@ from deva_core.stacks import Step
 from deva_core.stacks import advance as advance_step
 from deva_torch import _foreach as foreach
 from deva_torch._blocks import blocks, keep_freed_memory, worth_blocks
+from deva_torch._precision import Precision, Store, move
 from deva_torch._workers import WORTH_A_THREAD, share
 
 
@@ -25,17 +26,21 @@ class Work(NamedTuple):
 
 
 def advance(
-    work: Sequence[Work], slots: Sequence[dict[str, Any]], backend_of: Callable[[torch.Tensor], Backend]
+    work: Sequence[Work],
+    slots: Sequence[dict[str, Any]],
+    backend_of: Callable[[torch.Tensor], Backend],
+    precision: Precision,
 ) -> None:
     """Move each parameter by its rule, device by device."""
+    stores = precision.stores([item.p for item in work], slots)
     devices = list(dict.fromkeys(item.p.device for item in work))
     for device in devices:
         here = {k: item for k, item in enumerate(work) if item.p.device == device}
         b = backend_of(next(iter(here.values())).p)
         alone = {k: cost(item) for k, item in here.items() if device.type == "cpu" and stands_alone(item, b)}
-        share(lambda k, here=here, b=b: advance_on_one_device({k: here[k]}, slots, b), alone)
+        share(lambda k, here=here, b=b: advance_on_one_device({k: here[k]}, slots, stores, b), alone)
         if rest := {k: item for k, item in here.items() if k not in alone}:
-            advance_on_one_device(rest, slots, b)
+            advance_on_one_device(rest, slots, stores, b)
 
 
 def stands_alone(item: Work, b: Backend) -> bool:
@@ -50,7 +55,9 @@ def cost(item: Work) -> float:
     return float(sum(math.prod(shape) * (min(shape[-2:]) if item.rule.matrix else 1) for shape in shapes))
 
 
-def advance_on_one_device(work: dict[int, Work], slots: Sequence[dict[str, Any]], b: Backend) -> None:
+def advance_on_one_device(
+    work: dict[int, Work], slots: Sequence[dict[str, Any]], stores: Sequence[Store], b: Backend
+) -> None:
     """Move parameters that share a device."""
     keep_freed_memory()
     steps = {}
@@ -58,32 +65,28 @@ def advance_on_one_device(work: dict[int, Work], slots: Sequence[dict[str, Any]]
         slot, t = slots[k], slots[k]["step"] + 1
         state = parameter.from_fields(slot)
         if rule.elementwise and b.replacements and worth_blocks(p, G, *state):
-            advance_in_blocks(p, G, state, t, rule, b)
+            advance_in_blocks(p, G, state, t, rule, stores[k], b)
         else:
             steps[k] = parameter, parameter.steps(G, state, p, t, rule, b)
     for done in finished(steps, b):
-        move([work[k].p for k in done], [delta for delta, _ in done.values()])
+        move([work[k].p for k in done], [delta for delta, _ in done.values()], [stores[k] for k in done])
         remember([slots[k] for k in done], [fields(state) for _, state in done.values()])
     for k in work:
         slots[k]["step"] += 1
 
 
-def advance_in_blocks(p: torch.Tensor, G: torch.Tensor, state: Any, t: Any, rule: Rule, b: Backend) -> None:
+def advance_in_blocks(
+    p: torch.Tensor, G: torch.Tensor, state: Any, t: Any, rule: Rule, store: Store, b: Backend
+) -> None:
     """A large parameter of an elementwise rule, in parts that a cache holds from the first operation to the last."""
-    for W, g, *parts in blocks(p, G, *state):
+    kept = () if store.compensation is None else (store.compensation,)
+    for W, g, *rest in blocks(p, G, *kept, *state):
+        parts = rest[len(kept) :]
         delta, new = advance_step(Step(rule, g, type(state)(*parts), W, t), b)
-        move([W], [delta])
+        move([W], [delta], [store._replace(compensation=rest[0]) if kept else store])
         for old, x in zip(parts, new, strict=True):
             if x is not old:
                 old.copy_(x)
-
-
-def move(params: list[torch.Tensor], deltas: list[torch.Tensor]) -> None:
-    """Add the deltas, rounding once."""
-    if params[0].dtype == deltas[0].dtype:
-        foreach.add_(params, deltas)
-    else:
-        foreach.copy_(params, foreach.add(deltas, params))
 
 
 def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]]) -> None:
@@ -93,4 +96,4 @@ def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]])
         foreach.copy_([old for old, _ in pairs], [x for _, x in pairs])
         return
     # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
-    slots[0] |= {name: x.contiguous() for name, x in states[0].items()}
+    slots[0] |= {name: x.to(slots[0][name].dtype).contiguous() for name, x in states[0].items()}

@@ -1,0 +1,27 @@
+"""What every optimizer of this package takes besides its rule's hyperparameters; `RuleOptimizer` describes it."""
+
+from typing import Any, Literal, TypedDict
+
+import torch
+
+from deva_core import Rule
+
+Rounding = Literal["nearest", "stochastic", "kahan"]
+
+
+class VectorOptions(TypedDict, total=False):
+    """Of optimizers without a matrix rule."""
+
+    maximize: bool
+    foreach: bool | None
+    state_dtype: torch.dtype | str | None
+    rounding: Rounding
+    generator: torch.Generator | None
+
+
+class Options(VectorOptions, total=False):
+    """Of optimizers with two halves."""
+
+    vector_rule: Rule | None
+    layout: Any
+    compute_dtype: torch.dtype | str
