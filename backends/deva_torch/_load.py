@@ -19,13 +19,16 @@ def loading(optimizer: Any) -> Iterator[None]:
     def check(_: Any, state_dict: dict[str, Any]) -> None:
         given.update(state_dict)
         if len(given["param_groups"]) == len(live):  # otherwise torch's own error says what differs
-            for k, (saved, group) in enumerate(zip(given["param_groups"], live, strict=True)):
+            pairs = list(zip(given["param_groups"], live, strict=True))
+            for k, (saved, group) in enumerate(pairs):
                 check_group(k, saved, group, optimizer._rule)
+            for saved, group in pairs:
                 for key, p in zip(saved["params"], group["params"], strict=False):
                     check_fields(optimizer._parameters[p], given["state"].get(key, {}))
 
     def repair(_: Any) -> None:
         for saved, group, before in zip(given["param_groups"], optimizer.param_groups, live, strict=True):
+            group.pop("rule", None)
             group |= {key: continued(group, before, key) for key in before if key != "params"}
             for key, p in zip(saved["params"], group["params"], strict=True):
                 restore(optimizer, p, given["state"].get(key, {}))

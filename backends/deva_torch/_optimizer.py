@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 
@@ -30,6 +30,7 @@ from deva_torch._options import Rounding
 from deva_torch._precision import Precision
 from deva_torch._step import Work, advance
 
+Loss = TypeVar("Loss")
 CONVOLUTIONS = {4: "out in kh kw", 5: "out in kd kh kw"}
 
 
@@ -159,6 +160,12 @@ class RuleOptimizer(torch.optim.Optimizer):
         kinds = ((q.rule, tuple(part), self._backend(p)) for p, q in self._parameters.items() for part in q.part_shapes)
         return plan(kinds)
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], Loss]) -> Loss: ...
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step. A parameter without a gradient stays as it is, decay included, and its step does not count.
@@ -175,7 +182,9 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._check_gradient(p, parameter, G)
         for group in self.param_groups:
             group["count"] += 1
-        advance(work, [self._slot(p, parameter, rule) for p, parameter, _, rule in work], self._backend, self._precision)
+        advance(
+            work, [self._slot(p, parameter, rule) for p, parameter, _, rule in work], self._backend, self._precision
+        )
         return loss
 
     def _work(self, group: Mapping[str, Any]) -> list[Work]:
