@@ -5,7 +5,11 @@ from importlib.util import find_spec
 
 import pytest
 
-collect_ignore_glob = ["fake_cupy/*", "cuda_shim/*"]  # programs that tests run, with another module as `cupy`
+collect_ignore_glob = [
+    "fake_cupy/*",
+    "cuda_shim/*",
+    "typing/*",
+]  # programs that tests run; files that are only type-checked
 
 if find_spec("torch"):
     import torch

@@ -4,15 +4,17 @@ Every factory has a real signature, so `optax.inject_hyperparams` works: it make
 Structural numbers therefore default to None, which stands for the rule's own default.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import optax
 
 import deva_core as core
 from deva_core import Rule
 from deva_jax._transform import transform
 
-Value = Any
+Value = float | jax.Array | Callable[[Any], Any]
 """A number, a 0-d array or a schedule: a callable of the number of updates made."""
 
 

@@ -1,6 +1,9 @@
 """The rules with torch's signatures. Their mathematics, and what each hyperparameter means, is in `deva_core`."""
 
+from collections.abc import Callable
 from typing import Any, Unpack
+
+import torch
 
 import deva_core as core
 from deva_core import JORDAN
@@ -8,7 +11,7 @@ from deva_torch._groups import two
 from deva_torch._optimizer import RuleOptimizer
 from deva_torch._options import Options, VectorOptions
 
-Value = Any
+Value = float | torch.Tensor | Callable[[int], Any]
 """A number, a 0-d tensor or a callable of the number of steps made."""
 
 
