@@ -32,7 +32,15 @@ Rename = Mapping[str, str] | Callable[[str], str] | None
 
 
 class CheckpointError(ValueError):
-    """A file that is corrupt, or that does not belong to this optimizer; the message says what differs."""
+    """A file that is corrupt, or that does not belong to this optimizer; the message says what differs.
+
+    Example:
+        >>> from deva_core.checkpoint import verified
+        >>> verified(b"some other file")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        deva_core.checkpoint.CheckpointError: not a deva-optim checkpoint, or corrupt: its header cannot be read (...)
+    """
 
 
 class Entry(NamedTuple):

@@ -31,7 +31,15 @@ class Slot(NamedTuple):
 
 
 class OptimizerState(NamedTuple):
-    """The state of `Optimizer`: `count` steps made (schedules are called with it), and a slot for each parameter."""
+    """The state of `Optimizer`: `count` steps made (schedules are called with it), and a slot for each parameter.
+
+    Example:
+        >>> import numpy as np
+        >>> from deva_core import Muon, Optimizer
+        >>> state = Optimizer(Muon()).init({"weight": np.ones((4, 3)), "bias": np.zeros(4)})
+        >>> state.count, state.slots["weight"].state.momentum.shape
+        (0, (4, 3))
+    """
 
     count: int
     slots: Mapping[str, Slot]

@@ -24,7 +24,17 @@ DefaultLayout = Callable[[str, tuple[int, ...]], tuple[Any, str]]
 
 
 class NoMatrixWarning(UserWarning):
-    """An optimizer for matrices was given none: every parameter goes to the vector rule."""
+    """An optimizer for matrices was given none: every parameter goes to the vector rule.
+
+    Example:
+        >>> import warnings, numpy as np
+        >>> from deva_core import Muon, Optimizer
+        >>> with warnings.catch_warnings(record=True) as seen:
+        ...     warnings.simplefilter("always")
+        ...     state = Optimizer(Muon()).init({"bias": np.zeros(3)})
+        >>> [warning.category.__name__ for warning in seen]
+        ['NoMatrixWarning']
+    """
 
 
 @dataclass(frozen=True)

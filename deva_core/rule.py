@@ -18,7 +18,14 @@ Scalar = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit."""
+    """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit.
+
+    Example:
+        >>> from deva_core import Hyper
+        >>> momentum = Hyper(default=0.9, numeric=True, ge=0, lt=1)
+        >>> momentum.domain, momentum.contains(1.0)
+        ('>= 0 and < 1', False)
+    """
 
     default: Any
     numeric: bool
@@ -53,7 +60,13 @@ class Hyper:
 
 
 def hyper(default: Any, **bounds: Any) -> Any:
-    """A numeric hyperparameter: a number, a 0-d array or a callable; bounds are `ge`, `gt`, `le`, `lt`, `integer`."""
+    """A numeric hyperparameter: a number, a 0-d array or a callable; bounds are `ge`, `gt`, `le`, `lt`, `integer`.
+
+    Example:
+        >>> from deva_core import hyper
+        >>> hyper(10, ge=1, integer=True).metadata["hyper"].domain
+        'an integer >= 1'
+    """
     return dataclasses.field(default=default, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
 
 
@@ -61,6 +74,11 @@ def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | Non
     """A structural hyperparameter: fixed at construction and hashable, one of `choices` or whatever `check` accepts.
 
     A `policy` is one that only dialects change: how a public implementation does one thing.
+
+    Example:
+        >>> from deva_core import option
+        >>> option("momentum", "momentum", "gradient").metadata["hyper"].choices
+        ('momentum', 'gradient')
     """
     hyper = Hyper(default=default, numeric=False, choices=choices or None, check=check, policy=policy)
     return dataclasses.field(default=default, metadata={"hyper": hyper})
@@ -171,6 +189,24 @@ class Rule:
 
     A *matrix* rule sees arrays `(..., rows, columns)`: every leading axis is a batch of independent matrices.
     A *vector* rule (`matrix = False`) works on arrays of any shape.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from typing import NamedTuple
+        >>> import numpy as np
+        >>> from deva_core import Optimizer, Rule, hyper
+        >>> @dataclass(frozen=True, kw_only=True, repr=False)
+        ... class SGD(Rule):
+        ...     matrix = False
+        ...     lr: float = hyper(0.1, ge=0)
+        ...     State = NamedTuple("State", [])
+        ...     def init(self, W, b):
+        ...         return self.State()
+        ...     def update(self, G, S, W, t, b):
+        ...         return -self.lr * G, S
+        >>> optimizer, params = Optimizer(SGD(lr=lambda count: 0.5)), {"w": np.ones(2)}
+        >>> optimizer.step(params, {"w": np.ones(2)}, optimizer.init(params))[0]["w"]
+        array([0.5, 0.5])
     """
 
     matrix: ClassVar[bool] = True

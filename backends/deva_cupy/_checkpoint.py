@@ -49,6 +49,10 @@ def load(path: Any, optimizer: Optimizer, params: Any, rename: Rename = None) ->
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+
+    Example:
+        >>> from deva_cupy import load  # an array needs a GPU  # doctest: +SKIP
+        >>> state = load("state.safetensors", optimizer, params, rename={"fc": "head"})  # doctest: +SKIP
     """
     parameters = optimizer.assignment(named_leaves(params))
     live = entries(parameters, optimizer.init(params))

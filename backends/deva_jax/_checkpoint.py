@@ -57,6 +57,15 @@ def load(path: Any, optimizer: optax.GradientTransformation, params: Params, ren
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+
+    Example:
+        >>> import tempfile, jax.numpy as jnp
+        >>> from deva_jax import load, muon, save
+        >>> optimizer, old, new = muon(), {"fc": jnp.ones((3, 4))}, {"head": jnp.ones((3, 4))}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(f"{folder}/state.safetensors", optimizer, old, optimizer.init(old))
+        ...     list(load(f"{folder}/state.safetensors", optimizer, new, rename={"fc": "head"}).slots)
+        ['head']
     """
     leaves, structure = named(params)
     parameters = transform_of(optimizer).assignment(leaves)

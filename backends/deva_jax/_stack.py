@@ -33,7 +33,15 @@ LONG = 2**16
 
 
 class Slot(NamedTuple):
-    """One parameter's state: `step` counts its gradients; `state` is the rule's, a dict of them where it has blocks."""
+    """One parameter's state: `step` counts its gradients; `state` is the rule's, a dict of them where it has blocks.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from deva_jax import muon
+        >>> slot = muon().init({"kernel": jnp.ones((3, 4))}).slots["kernel"]
+        >>> slot.step.item(), slot.state.momentum.shape
+        (0, (4, 3))
+    """
 
     step: jax.Array
     state: Any

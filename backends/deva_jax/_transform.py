@@ -28,7 +28,15 @@ Params = Any
 
 
 class RuleState(NamedTuple):
-    """The transformation's state: `count` updates made (schedules are called with it), and a slot at each leaf."""
+    """The transformation's state: `count` updates made (schedules are called with it), and a slot at each leaf.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from deva_jax import muon
+        >>> state = muon().init({"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)})
+        >>> state.count.item(), sorted(state.slots)
+        (0, ['bias', 'kernel'])
+    """
 
     count: jax.Array
     slots: Any

@@ -50,6 +50,16 @@ def load(path: Any, optimizer: Optimizer, params: Any, rename: Rename = None) ->
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> from deva_core import Muon
+        >>> from deva_numpy import Optimizer, load, save
+        >>> optimizer, old, new = Optimizer(Muon()), {"fc": np.ones((2, 3))}, {"head": np.ones((2, 3))}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(f"{folder}/state.safetensors", optimizer, old, optimizer.init(old))
+        ...     list(load(f"{folder}/state.safetensors", optimizer, new, rename={"fc": "head"}).slots)
+        ['head']
     """
     parameters = optimizer.assignment(named_leaves(params))
     live = entries(parameters, optimizer.init(params))

@@ -46,6 +46,14 @@ def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from deva_torch import Muon, load, save
+        >>> old, new = (Muon([(name, torch.nn.Parameter(torch.zeros(4, 3)))]) for name in ("fc", "head"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(f"{folder}/state.safetensors", old)
+        ...     load(f"{folder}/state.safetensors", new, rename={"fc": "head"})
     """
     count, loaded = checkpoint.load(path, entries(optimizer), deserialize, rename)
     states: dict[torch.Tensor, dict[str, Any]] = {}
