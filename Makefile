@@ -45,6 +45,7 @@ bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" ad
 	$(BIN)/python -m benchmarks.trace_quadratic
 	$(BIN)/python -m benchmarks.well_posed
 	$(BIN)/python -m benchmarks.gram
+	$(BIN)/python -m benchmarks.narrow
 	$(BIN)/python -m benchmarks.replacements
 	$(BIN)/python -m benchmarks.speed $(SPEED)
 
