@@ -47,7 +47,7 @@ class OptimizerState(NamedTuple):
 
 def warn_without_matrix(rule: Rule, parameters: Mapping[str, Parameter]) -> None:
     """Say so, loudly, when a matrix rule gets no parameter."""
-    if parameters and rule.matrix and all(p.rule is not rule for p in parameters.values()):
+    if parameters and rule.matrix and not any(p.rule.matrix for p in parameters.values()):
         warnings.warn(
             f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n"
             + explain(parameters.values()),

@@ -72,6 +72,7 @@ def test_a_matrix_rule_in_a_group_leaves_its_vectors_to_the_vector_rule():
     train(net, optimizer, 1)
     assert (net[2].bias.detach() - before).abs().max().item() == pytest.approx(3e-3, rel=1e-4), "the vector rule's lr"
     train(net, optimizer, 3)
+    deva_torch.Muon([{"params": [net[0].weight], "rule": deva_core.AdaGO()}])  # a matrix, so no warning
 
 
 def test_groups_rules_survive_state_dicts_copies_and_checkpoints(tmp_path):
