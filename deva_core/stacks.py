@@ -49,9 +49,10 @@ def working(step: Step, b: Backend) -> Step:
     dtype = working_dtype(step.W.dtype, b.xp)
 
     def wide(x: Array) -> Array:
-        return b.xp.astype(x, dtype, copy=False)
+        return x if x.dtype == dtype else b.xp.astype(x, dtype)
 
-    S = step.S._replace(**{name: wide(getattr(step.S, name)) for name in step.rule.narrowable})
+    narrow = {name: x for name in step.rule.narrowable if (x := getattr(step.S, name)).dtype != dtype}
+    S = step.S._replace(**{name: wide(x) for name, x in narrow.items()}) if narrow else step.S
     return step._replace(G=wide(step.G), S=S, W=wide(step.W))
 
 

@@ -59,6 +59,8 @@ class Precision:
 
         Each source is seeded from the generator, in the parameters' order: neither threads nor stacks change a draw.
         """
+        if self.rounding == "nearest":
+            return [Store()] * len(params)
         drawn = [self.rounding == "stochastic" and is_narrow(p) for p in params]
         seeds = iter(torch.randint(2**63 - 1, (sum(drawn),), generator=self.generator).tolist() if any(drawn) else ())
         return [

@@ -96,4 +96,6 @@ def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]])
         foreach.copy_([old for old, _ in pairs], [x for _, x in pairs])
         return
     # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
-    slots[0] |= {name: x.to(slots[0][name].dtype).contiguous() for name, x in states[0].items()}
+    slot, state = slots[0], states[0]
+    kept = {name: x if x.dtype == slot[name].dtype else x.to(slot[name].dtype) for name, x in state.items()}
+    slot |= {name: x.contiguous() for name, x in kept.items()}
