@@ -80,13 +80,15 @@ def move_on(scheduler, loss):
     scheduler.step(*[loss.detach()] if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau) else [])
 
 
+@pytest.mark.parametrize("kind", [float, torch.tensor], ids=["number", "tensor"])
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_both_halves_follow_the_scheduler_exactly(name):
+def test_both_halves_follow_the_scheduler_exactly(name, kind):
     """Two groups, a matrix and a vector in each; their steps over their gradients are the learning rates."""
     g = torch.Generator().manual_seed(0)
     params = [torch.nn.Parameter(torch.randn(s, generator=g, dtype=torch.float64)) for s in ((3, 2), (3,)) * 2]
-    groups = [{"params": params[:2]}, {"params": params[2:], "lr": 0.05}]
-    optimizer = deva_torch.RuleOptimizer(groups, Descent(lr=0.1), vector_rule=VectorDescent(lr=0.01))
+    first, second = (kind(lr) if kind is float else kind(lr, dtype=torch.float64) for lr in (0.1, 0.05))
+    groups = [{"params": params[:2]}, {"params": params[2:], "lr": second}]
+    optimizer = deva_torch.RuleOptimizer(groups, Descent(lr=first), vector_rule=VectorDescent(lr=0.01))
     constructed = [0.1, 0.1, 0.05, 0.05]
     scheduler, seen = SCHEDULERS[name](optimizer), set()
     for _ in range(TOTAL):
@@ -94,7 +96,7 @@ def test_both_halves_follow_the_scheduler_exactly(name):
         loss = sum(p.square().sum() for p in params)
         loss.backward()
         before = [p.detach().clone() for p in params]
-        lrs = [optimizer.param_groups[k // 2]["lr"] for k in range(4)]
+        lrs = [float(optimizer.param_groups[k // 2]["lr"]) for k in range(4)]
         optimizer.step()
         for k, p in enumerate(params):
             lr = lrs[k] if k % 2 == 0 else 0.01 * lrs[k] / constructed[k]
@@ -102,6 +104,19 @@ def test_both_halves_follow_the_scheduler_exactly(name):
         seen.add(tuple(lrs))
         move_on(scheduler, loss)
     assert len(seen) > 1, "the scheduler moved nothing"
+
+
+def test_groups_without_an_lr_of_their_own_do_not_share_one_tensor():
+    """Schedulers write into it: in torch's own optimizers the last group's lr is then every group's."""
+    params = [torch.nn.Parameter(torch.ones(3, 2, dtype=torch.float64)) for _ in range(3)]
+    lr = torch.tensor(0.1, dtype=torch.float64)
+    optimizer = deva_torch.RuleOptimizer([{"params": [p]} for p in params], Descent(lr=lr))
+    assert optimizer.param_groups[0]["lr"] is lr, "one group's is the one given, so that it may be written from outside"
+    lr_scheduler.LambdaLR(optimizer, [lambda k, f=f: f for f in (1.0, 0.5, 0.25)])
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert [1 - p[0, 0].item() for p in params] == pytest.approx([0.1, 0.05, 0.025], rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["Muon", "DeVA"])

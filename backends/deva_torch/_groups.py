@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from deva_core import Rule, hyperparameters
 
 SCHEDULE = "<schedule>"
@@ -22,13 +24,19 @@ def rule_of(group: Mapping[str, Any], default: Rule) -> Rule:
     return group.get("rule", default)
 
 
-def completed(group: dict[str, Any]) -> dict[str, Any]:
-    """A group with the hyperparameters of the rule that it names; those given beside the rule win."""
+def completed(group: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """A group with the hyperparameters of the rule that it names; those given beside the rule win.
+
+    Tensors among the defaults that other groups have already are copied: schedulers write into a group's tensor.
+    """
     if "rule" in group:
         if not isinstance(group["rule"], Rule):
             raise TypeError(f'a param group\'s "rule" must be a deva_core rule such as AdamW(), got {group["rule"]!r}')
         for name, value in to_group(group["rule"]).items():
             group.setdefault(name, value)
+    for name, value in shared.items():
+        if isinstance(value, torch.Tensor):
+            group.setdefault(name, value.clone())
     return group
 
 

@@ -114,7 +114,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
-        super().add_param_group(completed(param_group))
+        super().add_param_group(completed(param_group, self.defaults if self.param_groups else {}))
         group = self.param_groups[-1]
         try:
             from_group(type(rule_of(group, self._rule)), group)
