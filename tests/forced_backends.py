@@ -1,6 +1,7 @@
 """torch and NumPy with every fast path forced, whatever the size: the kit's small cases would not reach them."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
 import deva_numpy
@@ -57,5 +58,14 @@ def numpy(rule, params, **options):
         return Forced(deva_numpy.start(rule, params, **options))
 
 
-for forced, honest in ((torch, torch_start.start), (numpy, numpy_start.start)):
-    forced.capabilities, forced.operations = honest.capabilities, honest.operations
+def torch_operations():
+    """What torch's forced runs compute with: the due error is that of the form which they are forced into."""
+    honest = torch_start.operations()
+    return replace(honest, backend=replace(honest.backend, costs=FORCED))
+
+
+for forced, honest, operations in (
+    (torch, torch_start.start, torch_operations),
+    (numpy, numpy_start.start, numpy_start.operations),
+):
+    forced.capabilities, forced.operations = honest.capabilities, operations

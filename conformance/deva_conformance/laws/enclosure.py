@@ -2,7 +2,7 @@
 
 From the state that the backend exported, `deva_core`'s definition is evaluated in balls of 160 bits or more: an interval
 that certainly holds what exact arithmetic gives, its radius under 2**-30 of the due rounding error σ of this very case. The
-`oracle` law is the papers by another route, but in float64 its own errors are of the size that it judges, up to 3.7 σ: its
+`oracle` law is the papers by another route, but in float64 its own errors are of the size that it judges, up to 4.1 σ: its
 threshold of 16 lets products of 49 bits pass. Here the reference has no error, so the threshold follows what honest
 backends reach: 2.1 σ at most (docs/conformance.md, "The last bits of float64"). σ is that of the form of Newton–Schulz which
 the backend's `operations()` say it chooses. The ratio is reported on the kit's scale, where 16 stands for the four.
