@@ -1,7 +1,6 @@
 """One step of a rule as ball arithmetic evaluates it, and the rounding error that is due for it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from deva_conformance import balls
 from deva_conformance.balls import BallArray, Undetermined
 from deva_conformance.noisy import Noisy
-from deva_conformance.tolerance import norm, spread
+from deva_conformance.tolerance import PLAIN, norm, spread
 from deva_core import Backend, Rule, hyperparameters
 from deva_core.costs import Costs
 
@@ -19,9 +18,6 @@ PRECISIONS = (160, 384, 1024)
 
 NEGLIGIBLE = 2.0**-30
 """How large a radius may be, in units of the due rounding error."""
-
-PLAIN = Costs()
-"""The specification's own form."""
 
 Fields = Mapping[str, np.ndarray]
 
@@ -50,16 +46,13 @@ def evaluated(rule: Rule, state: Fields, W: np.ndarray, G: np.ndarray, t: int, b
 def due(
     rule: Rule, state: Fields, W: np.ndarray, G: np.ndarray, t: int, u: float, costs: Costs = PLAIN
 ) -> dict[str, float]:
-    """How far honest roundings of this unit roundoff move each result, from Monte-Carlo arithmetic (`tolerance`).
-
-    `costs` choose between documented forms of one computation, whose errors differ.
-    """
+    """How far honest roundings of this unit roundoff move each result, from Monte-Carlo arithmetic (`tolerance`)."""
 
     def run(xp: Noisy, b: Backend) -> dict[str, np.ndarray]:
-        new = evaluated(rule, state, W, G, t, replace(b, costs=costs), xp.asarray)
+        new = evaluated(rule, state, W, G, t, b, xp.asarray)
         return {name: np.asarray(x) for name, x in new.items()}
 
-    return spread(run, u)
+    return spread(run, u, costs)
 
 
 def enclosed(

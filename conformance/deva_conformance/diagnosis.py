@@ -44,7 +44,7 @@ def bits(subject: Subject, rule: Rule, p: Problem) -> float | None:
     kind = next(c.__name__ for c in type(rule).__mro__ if c.__name__ in oracle.KNOWN)
     expected = oracle.step(kind, oracle.Step(values(rule), begun, wide(0 * G), wide(G), 1, reached, u))
     expected.pop("basis_defect", None)
-    sigma, worst = step_spread(rule, fields, 0 * G, G, 1, u), 0.0
+    sigma, worst = step_spread(rule, fields, 0 * G, G, 1, u, subject.costs), 0.0
     for name, value in expected.items():
         actual, old = (wide(after.params["p"]), 0.0) if name == "W" else (reached[name], begun[name])
         found = ratio(actual, value, sigma[name], u)

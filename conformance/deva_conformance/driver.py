@@ -10,6 +10,7 @@ import numpy as np
 
 from deva_core import Backend, Optimizer, OptimizerState, Rule, checkpoint
 from deva_core.capabilities import Capabilities, Operations
+from deva_core.costs import Costs
 from deva_core.eager import Slot
 from deva_core.parameter import fields, stacks_of_out_in
 
@@ -35,6 +36,12 @@ class Subject:
     def capabilities(self) -> Capabilities:
         """What it declares; a backend that declares nothing does everything."""
         return getattr(self.start, "capabilities", None) or Capabilities()
+
+    @property
+    def costs(self) -> Costs:
+        """The form of Newton–Schulz that it chooses: Gram's errs about thrice as much as the specification's own."""
+        operations = getattr(self.start, "operations", None)
+        return operations().backend.costs if operations else Costs()
 
 
 def installed() -> list[str]:

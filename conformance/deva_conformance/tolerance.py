@@ -17,10 +17,13 @@ import numpy as np
 from deva_conformance.noisy import Noisy
 from deva_conformance.physical import State, physical, wide
 from deva_core import Backend, Rule, hyperparameters
+from deva_core.costs import Costs
 
 THRESHOLD = 16.0
 SAMPLES = 6
 SINGLE, DOUBLE = 2.0**-24, 2.0**-53
+PLAIN = Costs()
+"""The specification's own form of Newton–Schulz."""
 
 
 def unit_roundoff(dtype: Any) -> float:
@@ -47,22 +50,32 @@ def exported(state: Any) -> State:
     return physical({name: np.asarray(x) for name, x in state._asdict().items()})
 
 
-def one_run(u: float, seed: int, run: Callable[[Noisy, Backend], State], eps: float) -> State:
+def one_run(u: float, seed: int, run: Callable[[Noisy, Backend], State], eps: float, costs: Costs) -> State:
     """A computation under errors of size u."""
     xp = Noisy(u, seed, eps)
     with np.errstate(all="ignore"):
-        return run(xp, Backend(xp=xp))
+        return run(xp, Backend(xp=xp, costs=costs))
 
 
-def spread(run: Callable[[Noisy, Backend], State], u: float) -> dict[str, float]:
-    """σ of each result: the root mean square distance of perturbed runs from the unperturbed one."""
-    exact = one_run(0.0, 0, run, 2 * u)
-    samples = [one_run(u, seed, run, 2 * u) for seed in range(1, SAMPLES + 1)]
+def spread(run: Callable[[Noisy, Backend], State], u: float, costs: Costs = PLAIN) -> dict[str, float]:
+    """σ of each result: the root mean square distance of perturbed runs from the unperturbed one.
+
+    `costs` choose between documented forms of one computation, whose errors differ.
+    """
+    exact = one_run(0.0, 0, run, 2 * u, costs)
+    samples = [one_run(u, seed, run, 2 * u, costs) for seed in range(1, SAMPLES + 1)]
     return {name: float(np.sqrt(np.mean([distance(s[name], x) ** 2 for s in samples]))) for name, x in exact.items()}
 
 
 def step_spread(
-    rule: Rule, fields: Mapping[str, Any], W: np.ndarray, G: np.ndarray, t: int, u: float, scheduled: bool = False
+    rule: Rule,
+    fields: Mapping[str, Any],
+    W: np.ndarray,
+    G: np.ndarray,
+    t: int,
+    u: float,
+    costs: Costs = PLAIN,
+    scheduled: bool = False,
 ) -> dict[str, float]:
     """σ of one step from a given state; `scheduled` numbers are rounded to the working dtype, as traced ones are."""
 
@@ -72,7 +85,7 @@ def step_spread(
         delta, state = rule_.update(G_, rule_state(rule, fields, xp), W_, t, b)
         return {"W": np.asarray(W_ + delta), **exported(state)}
 
-    return spread(run, u)
+    return spread(run, u, costs)
 
 
 def rounded(rule: Rule, xp: Noisy) -> Rule:
@@ -82,7 +95,12 @@ def rounded(rule: Rule, xp: Noisy) -> Rule:
 
 
 def run_spread(
-    rule: Rule, W: np.ndarray, grads: Sequence[np.ndarray], u: float, noisy_inputs: bool = False
+    rule: Rule,
+    W: np.ndarray,
+    grads: Sequence[np.ndarray],
+    u: float,
+    costs: Costs = PLAIN,
+    noisy_inputs: bool = False,
 ) -> dict[str, float]:
     """σ of a whole run from the beginning; `noisy_inputs` lets the parameter and gradients err by a rounding too."""
 
@@ -98,7 +116,7 @@ def run_spread(
             V = V + delta
         return {"W": np.asarray(V), **exported(state)}
 
-    return spread(run, u)
+    return spread(run, u, costs)
 
 
 def distance(x: np.ndarray, y: np.ndarray, ignore: Any = 0.0) -> float:

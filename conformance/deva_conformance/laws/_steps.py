@@ -17,6 +17,7 @@ from deva_conformance.physical import physical, wide
 from deva_conformance.precision import tell
 from deva_conformance.tolerance import THRESHOLD, half_ulp, norm, ratio, step_spread, unit_roundoff
 from deva_core import AdamW, DeVA, DeVAVector, Rule, hyperparameters
+from deva_core.costs import Costs
 
 Arrays = dict[str, np.ndarray]
 
@@ -208,9 +209,19 @@ def difference(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def against_oracle(
-    rule: Rule, name: str, before: Moment, G: np.ndarray, after: Moment, label: str = "", scheduled: bool = False
+    costs: Costs,
+    rule: Rule,
+    name: str,
+    before: Moment,
+    G: np.ndarray,
+    after: Moment,
+    label: str = "",
+    scheduled: bool = False,
 ) -> float:
-    """One step of one parameter, from the backend's own state, against the oracle. Returns the worst ratio."""
+    """One step of one parameter, from the backend's own state, against the oracle. Returns the worst ratio.
+
+    `costs`: the subject's, whose form of Newton–Schulz the due rounding error is.
+    """
     W, fields, reached = before.params[name], before.state[name], after.state[name]
     kind = next((c.__name__ for c in type(rule).__mro__ if c.__name__ in oracle.KNOWN), None)
     if kind is None:
@@ -219,7 +230,7 @@ def against_oracle(
     need(int(reached["step"]) == t, f"{name}.step is {reached['step']} after update {t}")
     final = physical(reached)
     expected = predicted(kind, oracle.Step(values(rule), physical(fields), wide(W), wide(G), t, final, u), name)
-    sigma = step_spread(rule, fields, W, G, t, u, scheduled)
+    sigma = step_spread(rule, fields, W, G, t, u, costs, scheduled)
     defect = float(np.max(expected.pop("basis_defect", np.zeros(()))))
     within(f"{label}{name} basis at update {t}", defect / (30 * max(W.shape[-2:], default=1) * u) * THRESHOLD)
     worst = 0.0

@@ -23,7 +23,7 @@ def check(subject: Subject, case: Case) -> float:
     for name, W in params.items():
         need(end.params[name].shape == W.shape, f"{name} has the shape {end.params[name].shape}")
         for k in range(len(W)):
-            sigma = run_spread(case.rule, W[k], [g[name][k] for g in grads], unit_roundoff(W.dtype))["W"]
+            sigma = run_spread(case.rule, W[k], [g[name][k] for g in grads], unit_roundoff(W.dtype), subject.costs)["W"]
             label = f"{name}[{k}]: in a stack and alone"
             worst = max(
                 worst, twins(label, end.params[name][k], end.params[f"{name}[{k}]"], sigma, W.dtype, case.steps)

@@ -24,7 +24,7 @@ def check(subject: Subject, case: Case) -> float:
     need(plain.traces in (None, 0, 1), f"the step was traced {plain.traces} times in {case.steps} steps")
     grads = [case.gradients(k) for k in range(STEPS)]
     eager = walk(subject, case.rule, case.params(), grads, **options)
-    return agree("compiled and eager", case, STEPS, plain.moments[STEPS], eager)
+    return agree(subject.costs, "compiled and eager", case, STEPS, plain.moments[STEPS], eager)
 
 
 LAW = module_law("compiled", check, __doc__, domain=SHARED, shared=True)

@@ -12,7 +12,7 @@ on the edge of a cell, an entry on the edge of the dead zone). Needs python-flin
 """
 
 from deva_conformance import balls
-from deva_conformance.balls_step import PLAIN, enclosed, off_by
+from deva_conformance.balls_step import enclosed, off_by
 from deva_conformance.cases import Case
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, NotSupported, module_law
@@ -25,12 +25,6 @@ from deva_core.costs import Costs
 LIMIT = 4.0
 """In units of the due rounding error. About twice what honest backends reach; `python -m deva_conformance.balls_power`
 reprints both sides: honest backends below, and how many bits a product may lack before it is above."""
-
-
-def chosen(subject: Subject) -> Costs:
-    """The form of Newton–Schulz that the backend chooses: Gram's errs about thrice as much as the plain one."""
-    operations = getattr(subject.start, "operations", None)
-    return operations().backend.costs if operations else PLAIN
 
 
 def one_step(rule: Rule, name: str, before: Moment, grads: Arrays, after: Moment, costs: Costs) -> float:
@@ -54,7 +48,7 @@ def check(subject: Subject, case: Case) -> float:
     """Enclose each step of each parameter."""
     if balls.flint is None:
         raise NotSupported(balls.HOW)
-    worst, reason, costs = None, "", chosen(subject)
+    worst, reason, costs = None, "", subject.costs
     for _, before, grads, after in steps(subject, case):
         for name, problem in zip(grads, case.problems, strict=True):
             try:

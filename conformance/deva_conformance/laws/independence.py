@@ -52,7 +52,7 @@ def check_one(subject: Subject, case: Case, p: Problem) -> float:
     need(bool(np.all(np.isfinite(Y.astype(np.float64)))), "NaN in another parameter's gradient spreads to a parameter")
     shown = not np.all(np.isfinite(together.params["before"].astype(np.float64)))
     need(shown, "NaN in a gradient does not show in its parameter")
-    sigma = run_spread(rule_for(case.rule, p.shape), W, grads, unit_roundoff(W.dtype))["W"]
+    sigma = run_spread(rule_for(case.rule, p.shape), W, grads, unit_roundoff(W.dtype), subject.costs)["W"]
     return twins("a parameter alone and beside others", X, Y, sigma, W.dtype, case.steps)
 
 

@@ -50,7 +50,7 @@ def check(subject: Subject, case: Case) -> float:
     }
     worst, u = 0.0, unit_roundoff(W.dtype)
     for label, (X, Y, rows) in pairs.items():
-        sigma = run_spread(case.rule, W[rows], [G[rows] for G in grads], u)["W"]
+        sigma = run_spread(case.rule, W[rows], [G[rows] for G in grads], u, subject.costs)["W"]
         worst = max(worst, twins(label, X, Y, sigma, W.dtype, case.steps))
     return worst
 

@@ -33,7 +33,7 @@ def check(subject: Subject, case: Case) -> float:
             need(moved, f"{name} does not move at update {k + 1}")
             rule = rule_for(case.rule, problem.shape)
             if k in chosen and type(rule).__name__ in oracle.KNOWN:
-                worst = max(worst, against_oracle(rule, name, before, grads[name], after))
+                worst = max(worst, against_oracle(subject.costs, rule, name, before, grads[name], after))
     return worst
 
 

@@ -40,7 +40,10 @@ def check(subject: Subject, case: Case) -> float:
     rule, final = rule_for(case.rule, p.shape), moment(run)
     if type(rule).__name__ in oracle.KNOWN:
         for name in named:
-            worst = max(worst, against_oracle(rule, name, after, grads[name], final, "after a missing gradient, "))
+            worst = max(
+                worst,
+                against_oracle(subject.costs, rule, name, after, grads[name], final, "after a missing gradient, "),
+            )
     return worst
 
 

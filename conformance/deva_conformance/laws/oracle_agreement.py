@@ -66,7 +66,7 @@ def check(subject: Subject, case: Case) -> float:
             rule = rule_for(case.rule, problem.shape)
             if k == 0:
                 begins(rule, name, before)
-            worst = max(worst, against_oracle(rule, name, before, grads[name], after))
+            worst = max(worst, against_oracle(subject.costs, rule, name, before, grads[name], after))
     return worst
 
 

@@ -51,7 +51,7 @@ def check(subject: Subject, case: Case) -> float:
     params, grads, worst = case.params(), [case.gradients(k) for k in range(case.steps)], 0.0
     end = walk(subject, case.rule, with_twins(case, params), [with_twins(case, g) for g in grads])
     for (name, W), p in zip(params.items(), case.problems, strict=True):
-        sigma = run_spread(case.rule, W, [g[name] for g in grads], unit_roundoff(W.dtype))["W"]
+        sigma = run_spread(case.rule, W, [g[name] for g in grads], unit_roundoff(W.dtype), subject.costs)["W"]
         back, label = permuted(p, end.params[name + "P"], back=True), f"{name}: a matrix and its permuted twin"
         worst = max(worst, twins(label, back, end.params[name], sigma, W.dtype, case.steps))
     return worst

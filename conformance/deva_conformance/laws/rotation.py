@@ -53,7 +53,7 @@ def check(subject: Subject, case: Case) -> float:
     end = walk(subject, case.rule, with_twins(case, params), [with_twins(case, g) for g in grads])
     for (name, W), p in zip(params.items(), case.problems, strict=True):
         u = unit_roundoff(W.dtype)
-        sigma = run_spread(case.rule, W, [g[name] for g in grads], u, noisy_inputs=True)["W"]
+        sigma = run_spread(case.rule, W, [g[name] for g in grads], u, subject.costs, noisy_inputs=True)["W"]
         back = rotated(p, end.params[name + "R"], back=True)
         worst = max(
             worst, twins(f"{name}: a matrix and its rotated twin", back, end.params[name], sigma, W.dtype, case.steps)

@@ -43,7 +43,7 @@ def check(subject: Subject, case: Case) -> float:
     end = walk(subject, case.rule, spread_out(params, powers, False), [spread_out(g, powers, True) for g in grads])
     for name, W in params.items():
         if not exact:
-            sigma = run_spread(case.rule, W, [g[name] for g in grads], unit_roundoff(W.dtype))["W"]
+            sigma = run_spread(case.rule, W, [g[name] for g in grads], unit_roundoff(W.dtype), subject.costs)["W"]
         for k in powers:
             label, X, Y = f"{name}: steps for gradients times 2^{k}", end.params[name], end.params[f"{name}@{k}"]
             if exact:

@@ -45,7 +45,9 @@ def check(subject: Subject, case: Case) -> float:
     for k, before, grads, after in steps(subject, case, moving):
         for name, problem in zip(grads, case.problems, strict=True):
             rule = rule_for(moving, problem.shape).at(k)
-            worst = max(worst, against_oracle(rule, name, before, grads[name], after, "scheduled: ", True))
+            worst = max(
+                worst, against_oracle(subject.costs, rule, name, before, grads[name], after, "scheduled: ", True)
+            )
     return worst
 
 

@@ -33,7 +33,7 @@ def check(subject: Subject, case: Case) -> float:
     run = subject.start(case.rule, each(case.params()))
     for k in range(case.steps):
         run.step(each(case.gradients(k)))
-    return agree("strided and contiguous", case, case.steps, reference(subject, case).end, moment(run))
+    return agree(subject.costs, "strided and contiguous", case, case.steps, reference(subject, case).end, moment(run))
 
 
 LAW = module_law("strides", check, __doc__, domain=SHARED, shared=True)

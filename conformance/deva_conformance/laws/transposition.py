@@ -25,7 +25,7 @@ def check(subject: Subject, case: Case) -> float:
     end = walk(subject, case.rule, both, [{**g, **{n + "T": turned(G) for n, G in g.items()}} for g in grads])
     for name, W in params.items():
         u = unit_roundoff(W.dtype)
-        sigma = run_spread(case.rule, W, [g[name] for g in grads], u)["W"]
+        sigma = run_spread(case.rule, W, [g[name] for g in grads], u, subject.costs)["W"]
         X, Y = end.params[name], end.params[name + "T"]
         need(X.shape == turned(Y).shape, f"{name}: shapes {X.shape} and {Y.shape} of a transposed pair")
         worst = max(worst, twins(f"{name}: a matrix and its transpose", X, turned(Y), sigma, W.dtype, case.steps))

@@ -51,7 +51,7 @@ def check(subject: Subject, case: Case) -> float:
             if k == 0:
                 only_decayed(rule, name, before, after)
             elif type(rule).__name__ in oracle.KNOWN:
-                worst = max(worst, against_oracle(rule, name, before, grads[name], after))
+                worst = max(worst, against_oracle(subject.costs, rule, name, before, grads[name], after))
         before = after
     return worst
 
