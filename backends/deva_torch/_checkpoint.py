@@ -1,7 +1,9 @@
 """The portable checkpoint for torch optimizers."""
 
+from collections import deque
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.numpy import load as deserialize
 from safetensors.numpy import save as serialize
@@ -13,21 +15,34 @@ from deva_torch._optimizer import RuleOptimizer
 from deva_torch._precision import computed_with
 
 
-def entries(optimizer: RuleOptimizer) -> dict[str, Entry]:
-    """The state in plain terms, created where it does not exist yet."""
+def entries(optimizer: RuleOptimizer, values: bool = True) -> dict[str, Entry]:
+    """The state in plain terms, created where it does not exist yet; all ranks call.
+
+    Args:
+        optimizer: whose state.
+        values: False where shapes and dtypes are enough.
+    """
     optimizer.init_state()
     out = {}
-    for p, parameter, rule in optimizer.live_rules():
-        slot = computed_with(optimizer.state[p])
-        tensors = {name: to_numpy(slot[name]) for name in parameter.field_names}
+    for (_, parameter, rule), state in zip(optimizer.live_rules(), optimizer.whole_states(values), strict=True):
+        slot = computed_with(state)
+        tensors = {name: host(slot[name]) for name in parameter.field_names}
         out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), slot["step"], tensors)
     return out
+
+
+def host(x: torch.Tensor) -> np.ndarray:
+    """A tensor as NumPy's; of one without data, its shape and dtype at no cost in memory."""
+    if x.device.type == "meta":
+        return np.broadcast_to(to_numpy(torch.zeros((), dtype=x.dtype)), tuple(x.shape))
+    return to_numpy(x)
 
 
 def save(path: Any, optimizer: RuleOptimizer) -> None:
     """Write an optimizer's state (not the parameters) as one portable file, whole or not at all.
 
-    Construct the optimizer from named parameters: their names are the names in the file.
+    Construct the optimizer from named parameters: their names are the names in the file. Where parameters lie on several
+    ranks, all of them call and the first one writes.
 
     Example:
         >>> import tempfile, torch
@@ -38,7 +53,13 @@ def save(path: Any, optimizer: RuleOptimizer) -> None:
         ...     load(f"{folder}/state.safetensors", Muon(model.named_parameters()))
     """
     count = max(group["count"] for group in optimizer.param_groups)
-    checkpoint.save(path, entries(optimizer), count, serialize)
+    if optimizer.ranks and not optimizer.ranks.is_first:
+        optimizer.init_state()
+        deque(optimizer.whole_states(), maxlen=0)  # this rank's parts are needed there, the whole is not here
+    else:
+        checkpoint.save(path, entries(optimizer), count, serialize)
+    if optimizer.ranks:
+        optimizer.ranks.wait()
 
 
 def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
@@ -55,12 +76,12 @@ def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
         ...     save(f"{folder}/state.safetensors", old)
         ...     load(f"{folder}/state.safetensors", new, rename={"fc": "head"})
     """
-    count, loaded = checkpoint.load(path, entries(optimizer), deserialize, rename)
+    count, loaded = checkpoint.load(path, entries(optimizer, values=False), deserialize, rename)
     states: dict[torch.Tensor, dict[str, Any]] = {}
     for p, parameter, _ in optimizer.live_rules():
         entry = loaded[parameter.name]
         fields = {name: to_torch(x).to(p.device) for name, x in entry.fields.items()}
-        states[p] = {"step": entry.step, **optimizer._at_rest(p, fields)}
-    optimizer.state.update(states)
+        states[p] = {"step": entry.step, **fields}
+    optimizer.put_states(states)
     for group in optimizer.param_groups:
         group["count"] = count

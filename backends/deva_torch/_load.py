@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from deva_core.parameter import Parameter
 from deva_torch._groups import from_group, rule_of, with_callables
 from deva_torch._precision import COMPENSATION
@@ -30,8 +28,9 @@ def loading(optimizer: Any) -> Iterator[None]:
         for saved, group, before in zip(given["param_groups"], optimizer.param_groups, live, strict=True):
             group.pop("rule", None)
             group |= {key: continued(group, before, key) for key in before if key != "params"}
-            for key, p in zip(saved["params"], group["params"], strict=True):
-                restore(optimizer, p, given["state"].get(key, {}))
+            optimizer.put_states(
+                {p: given["state"].get(key) for key, p in zip(saved["params"], group["params"], strict=True)}
+            )
 
     hooks = (
         optimizer.register_load_state_dict_pre_hook(check),
@@ -65,15 +64,3 @@ def check_fields(parameter: Parameter, saved: Mapping[str, Any]) -> None:
             f"the state of {parameter.name!r} is not {type(parameter.rule).__name__}'s: it has {sorted(found)}, "
             f"expected {sorted(expected)}"
         )
-
-
-def restore(optimizer: Any, p: torch.Tensor, saved: Mapping[str, Any]) -> None:
-    """Undo torch's cast of a state to its parameter's dtype: it has a precision of its own, and here the one chosen here."""
-    if not saved:
-        return
-    names = optimizer._parameters[p].field_names
-    kept = optimizer._at_rest(p, {name: saved[name].detach().to(p.device, copy=True) for name in names})
-    if COMPENSATION in kept and COMPENSATION in saved:
-        kept[COMPENSATION].copy_(saved[COMPENSATION])
-    optimizer.state[p].pop(COMPENSATION, None)
-    optimizer.state[p] |= kept

@@ -1,6 +1,7 @@
 """The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
 
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar, overload
 
@@ -18,7 +19,6 @@ from deva_core.parameter import (
     check_gradient,
     default_vector_rule,
     explain,
-    fields,
     following,
     layout_lookup,
 )
@@ -27,7 +27,7 @@ from deva_torch._backend import backend, checked_compute_dtype
 from deva_torch._groups import completed, from_group, rule_of, to_group, without_callables
 from deva_torch._load import loading
 from deva_torch._options import Rounding
-from deva_torch._precision import Precision
+from deva_torch._precision import COMPENSATION, Precision, initial
 from deva_torch._step import Work, advance
 
 Loss = TypeVar("Loss")
@@ -66,6 +66,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         generator: where stochastic rounding draws its seeds; a CPU generator, None for torch's global one.
         foreach: False steps parameters one by one, equal ones otherwise in stacks.
         maximize: climb instead of descend.
+        process_group: ranks that hold the same plain parameters (as under DDP) and divide the work on them: each matrix
+            is stepped, and its state kept, by one of them. DTensors (FSDP2) divide their work without being asked.
 
     Raises:
         ValueError, TypeError: a hyperparameter outside its domain, or a parameter that needs a layout.
@@ -100,7 +102,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         generator: torch.Generator | None = None,
         foreach: bool | None = None,
         maximize: bool = False,
+        process_group: Any = None,
     ) -> None:
+        self._process_group, self._shards = process_group, None
         self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
         self._rule = rule
         self._vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
@@ -150,6 +154,11 @@ class RuleOptimizer(torch.optim.Optimizer):
             assigned = assign(shapes, rule, self._vector_rule, layouts, self.default_layout)
             parameters |= {p: assigned[name] for name, p in members.items()}
         self._parameters = parameters
+        if self._process_group is not None or any(map(is_dtensor, parameters)):
+            from deva_torch._shards import Shards
+
+            self._shards = self._shards or Shards(self._process_group, self._backend, self._precision)
+            self._shards.add(parameters)
 
     def explain(self) -> str:
         """A table of every parameter, its layout, its rule and why."""
@@ -182,9 +191,11 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._check_gradient(p, parameter, G)
         for group in self.param_groups:
             group["count"] += 1
-        advance(
-            work, [self._slot(p, parameter, rule) for p, parameter, _, rule in work], self._backend, self._precision
-        )
+        if self._shards:
+            self._shards.step(work, self.state)
+        else:
+            slots = [self._slot(p, parameter, rule) for p, parameter, _, rule in work]
+            advance(work, slots, self._backend, self._precision)
         return loss
 
     def _work(self, group: Mapping[str, Any]) -> list[Work]:
@@ -232,20 +243,24 @@ class RuleOptimizer(torch.optim.Optimizer):
         """A parameter's state, created at its first gradient, on the device where the parameter then is."""
         slot = self.state[p]
         if not slot:
-            slot |= {"step": 0, **self._at_rest(p, fields(parameter.init(p.detach(), rule, self._backend(p))))}
+            slot |= {"step": 0, **initial(p, parameter, rule, self._backend(p), self._precision)}
         return slot
-
-    def _at_rest(self, p: torch.Tensor, fields: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """A parameter's state as it is kept."""
-        return self._precision.at_rest(fields, self._parameters[p], p)
 
     @torch.no_grad()
     def init_state(self) -> None:
         """Create the states that do not exist yet, for those who want them before the first gradient."""
+        if self._shards:
+            self._shards.create(list(self._live()), self.state)
+            return
+        for p, parameter, _, rule in self._live():
+            self._slot(p, parameter, rule)
+
+    def _live(self) -> Iterator[Work]:
+        """Every parameter, its assignment and its rule at this step; itself in place of a gradient."""
         for group in self.param_groups:
             rules = self._rules(group)
             for p in group["params"]:
-                self._slot(p, self._parameters[p], rules(self._parameters[p], p))
+                yield Work(p, self._parameters[p], p.detach(), rules(self._parameters[p], p))
 
     def live_rules(self) -> Iterable[tuple[torch.Tensor, Parameter, Rule]]:
         """Every parameter, its assignment, and the rule that it has now, callables as they are."""
@@ -257,9 +272,48 @@ class RuleOptimizer(torch.optim.Optimizer):
                 yield p, parameter, rule if parameter.rule is own else following(rule, parameter.rule)
 
     def state_dict(self) -> dict[str, Any]:
-        """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked."""
+        """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked.
+
+        The states of parameters on several ranks are shown as DTensors, whole beside plain tensors: all ranks call.
+        """
         state = super().state_dict()
-        return {**state, "param_groups": [without_callables(group) for group in state["param_groups"]]}
+        groups = [without_callables(group) for group in state["param_groups"]]
+        if self._shards:
+            keys, live = (key for group in groups for key in group["params"]), self._live()
+            started = {key: item for key, item in zip(keys, live, strict=True) if self.state.get(item.p)}
+            shown = {key: self._shards.shown(item, self.state) for key, item in started.items()}
+            state["state"] = {**state["state"], **shown}
+        return {**state, "param_groups": groups}
+
+    def whole_states(self, values: bool = True) -> Iterator[Mapping[str, Any]]:
+        """Each parameter's state, whole, in the order of `live_rules`; all ranks call.
+
+        Args:
+            values: False leaves the states of parameters on several ranks without data, on the device `meta`.
+        """
+        for item in self._live():
+            yield self._shards.whole(item, self.state, values) if self._shards else self.state[item.p]
+
+    def put_states(self, saved: Mapping[torch.Tensor, Mapping[str, Any] | None]) -> None:
+        """Take states from a state dict or checkpoint, in the precision chosen here; all ranks call."""
+        for p, state in saved.items():
+            if state:
+                self.state[p] = self._kept(p, state)
+
+    def _kept(self, p: torch.Tensor, saved: Mapping[str, Any]) -> dict[str, Any]:
+        parameter, like = self._parameters[p], p
+        if self._shards:
+            saved, like = self._shards.kept(p, saved)
+        fields = {name: saved[name].detach().to(p.device, copy=True) for name in parameter.field_names if name in saved}
+        kept = self._precision.at_rest(fields, parameter, like) if fields else {}
+        if COMPENSATION in kept and COMPENSATION in saved:
+            kept[COMPENSATION].copy_(saved[COMPENSATION])
+        return {"step": saved["step"], **kept}
+
+    @property
+    def ranks(self) -> Any:
+        """The parameters that lie on several ranks (`_shards.Shards`); None where none do."""
+        return self._shards
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Load what `state_dict` gave. Callables are kept as they are here; states keep their own precision.
@@ -271,13 +325,31 @@ class RuleOptimizer(torch.optim.Optimizer):
             super().load_state_dict(dict(state_dict))
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_rule", "_vector_rule", "_layout", "_compute_dtype", "_precision", "_foreach", "costs")
+        if self._shards:
+            raise TypeError("an optimizer of parameters on several ranks cannot be pickled or copied: use state_dict")
+        own = (
+            "_rule",
+            "_vector_rule",
+            "_layout",
+            "_compute_dtype",
+            "_precision",
+            "_foreach",
+            "_process_group",
+            "_shards",
+            "costs",
+        )
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_rule" in state:
             self._assign()
+
+
+def is_dtensor(p: torch.Tensor) -> bool:
+    """Whether p is a DTensor; where that module was never imported nothing is."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(p, module.DTensor)
 
 
 def check_parameter(name: str, p: torch.Tensor) -> None:

@@ -17,6 +17,7 @@ class VectorOptions(TypedDict, total=False):
     state_dtype: torch.dtype | str | None
     rounding: Rounding
     generator: torch.Generator | None
+    process_group: Any
 
 
 class Options(VectorOptions, total=False):

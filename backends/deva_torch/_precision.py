@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, get_args
 
 import torch
 
-from deva_core.parameter import Parameter
+from deva_core import Backend, Rule
+from deva_core.parameter import Parameter, fields
 from deva_torch import _foreach as foreach
 from deva_torch._options import Rounding
 
@@ -67,6 +68,11 @@ class Precision:
             Store(slot.get(COMPENSATION), torch.Generator(p.device).manual_seed(next(seeds)) if draws else None)
             for p, slot, draws in zip(params, slots, drawn, strict=True)
         ]
+
+
+def initial(p: torch.Tensor, parameter: Parameter, rule: Rule, b: Backend, precision: Precision) -> dict[str, Any]:
+    """A parameter's state before its first step, as it is kept."""
+    return precision.at_rest(fields(parameter.init(p.detach(), rule, b)), parameter, p)
 
 
 def is_narrow(x: torch.Tensor) -> bool:
