@@ -3,6 +3,7 @@
 Every rank trains one model sharded and, for comparison, whole; rank 0 writes what was found as JSON.
 """
 
+import copy
 import json
 import os
 import sys
@@ -59,15 +60,15 @@ def sharded(mesh):
     return fully_shard(net, mesh=mesh)
 
 
-def columns(mesh):
-    """The distance of a parameter cut along its columns, unevenly, from the whole one."""
+def placed(mesh, placements):
+    """The distance of a parameter laid so over a mesh from the whole one."""
     generator = torch.Generator().manual_seed(2)
     W, *gradients = torch.randn(STEPS + 1, 5, 7, dtype=torch.float64, generator=generator)
-    params = [torch.nn.Parameter(W.clone()), torch.nn.Parameter(distribute_tensor(W, mesh, [Shard(1)]))]
+    params = [torch.nn.Parameter(W.clone()), torch.nn.Parameter(distribute_tensor(W, mesh, placements))]
     for p in params:
         optimizer = deva_torch.DeVA([p])
         for G in gradients:
-            p.grad = distribute_tensor(G, mesh, [Shard(1)]) if isinstance(p, DTensor) else G
+            p.grad = distribute_tensor(G, mesh, placements) if isinstance(p, DTensor) else G
             optimizer.step()
     return float((whole(params[1]) - params[0]).norm() / (params[0] - W).norm())
 
@@ -198,16 +199,22 @@ def resumed(net, folder, name, portable):
 
 
 def refused(mesh):
-    """What is said of parameters whose placement cannot be gathered, and of copies."""
+    """What is said of parameters whose placement cannot be gathered, of copies, and of moving and pickling."""
     from torch.distributed.tensor import Partial
 
     p = torch.nn.Parameter(DTensor.from_local(torch.ones(4, 4), mesh, [Partial()]))
     copies = torch.nn.Parameter(distribute_tensor(torch.ones(4, dtype=torch.bfloat16), mesh, [Replicate()]))
-    said = []
-    for make in (lambda: deva_torch.Muon([p]), lambda: deva_torch.AdamW([copies], rounding="stochastic")):
+    said, divided = [], deva_torch.Muon([torch.ones(4, 4)], process_group=dist.group.WORLD)
+    tries = (
+        lambda: deva_torch.Muon([p]),
+        lambda: deva_torch.AdamW([copies], rounding="stochastic"),
+        lambda: deva_torch.import_state(divided, torch.optim.SGD([torch.ones(4, 4)]), "torch"),
+        lambda: copy.deepcopy(divided),
+    )
+    for attempt in tries:
         try:
-            make()
-        except ValueError as error:
+            attempt()
+        except (ValueError, TypeError) as error:
             said.append(str(error))
     return said
 
@@ -221,7 +228,11 @@ def checks(mesh, world, folder):
         found[f"fsdp2 {name}"] = apart(net, single(name, STEPS)[0])
         found[f"kinds {name}"] = shown_kinds(optimizer)
         found[f"ddp {name}"] = divided_by_ddp(name)
-    found["columns"] = columns(mesh)
+    found["columns"] = placed(mesh, [Shard(1)])
+    shapes = ((1, world), (world, 1)) if world < 4 else ((2, 2),)
+    two = [init_device_mesh("cpu", shape, mesh_dim_names=("replicas", "shards")) for shape in shapes]
+    found["replicated"] = max(placed(both, [Replicate(), Shard(0)]) for both in two)
+    found["cut twice"] = max(placed(both, [Shard(0), Shard(1)]) for both in two)
     net = sharded(mesh)
     train(net, optimizer_of("Muon", net), STEPS, clip=0.1)
     found["clipped"] = apart(net, single("Muon", STEPS, clip=0.1)[0])
@@ -230,7 +241,7 @@ def checks(mesh, world, folder):
     for name in ("Muon", "DeVA"):
         if world == 2:
             saved(mesh, folder, name)
-        else:
+        elif world == 3:
             found[f"dcp {name}"] = resumed(sharded(mesh), folder, name, portable=False)
             found[f"portable {name}"] = resumed(sharded(mesh), folder, name, portable=True)
     return found

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,14 @@ def run(world, folder):
     return json.loads((folder / f"found-{world}.json").read_text(encoding="utf-8"))
 
 
+def test_the_example_trains_saves_and_resumes():
+    example = Path(__file__).parent.parent / "examples" / "fsdp2.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(example)]
+    ran = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "held-out digits read by 2 processes" in ran.stdout
+
+
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What was found on 2 ranks and on 3, and the folder with what the two wrote."""
@@ -40,7 +49,7 @@ def ranks(tmp_path_factory):
 def test_sharded_equals_one_process(ranks, world):
     found = ranks[0][world]
     cases = [f"{kind} {name}" for kind in ("fsdp2", "ddp") for name in gloo.RULES]
-    assert max(found[case] for case in [*cases, "columns", "clipped"]) < EXACT, found
+    assert max(found[case] for case in [*cases, "columns", "replicated", "cut twice", "clipped"]) < EXACT, found
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -82,6 +91,8 @@ def test_nan_in_one_gradient_touches_no_other_parameter(ranks, world):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_what_cannot_be_gathered_is_refused_with_advice(ranks, world):
-    placement, copies = ranks[0][world]["refused"]
+    placement, copies, moved, pickled = ranks[0][world]["refused"]
     assert "only Shard and Replicate can be optimised" in placement
     assert 'use rounding="kahan", or shard the parameter' in copies
+    assert "move it in one process, and carry it over in a portable checkpoint" in moved
+    assert "cannot be pickled or copied: use state_dict" in pickled

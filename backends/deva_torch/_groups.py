@@ -1,11 +1,13 @@
 """A rule's hyperparameters as entries of a torch param group, and back. torch's idiom: `betas` in one tuple."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from deva_core import Rule, hyperparameters
+from deva_core.eager import ResolvedRules
+from deva_core.parameter import Parameter
 
 SCHEDULE = "<schedule>"
 """What stands for a callable in a state dict, which holds primitives only."""
@@ -54,6 +56,32 @@ def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
     numbers = {name: value for name, value in entries.items() if name not in tensors}
     # Tensors were validated at construction; reading one here would wait for its device.
     return rule_type(**numbers).with_values(**tensors)
+
+
+def rules_at(
+    group: Mapping[str, Any], default: Rule, backend_of: Callable[[torch.Tensor], Any]
+) -> Callable[[Parameter, torch.Tensor], Rule]:
+    """The rules of a group at this step, each callable called once."""
+    own, devices, cache = rule_of(group, default), {}, {}
+    rule = from_group(type(own), group)
+
+    def resolved(parameter: Parameter, p: torch.Tensor) -> Rule:
+        rules = devices.setdefault(p.device, ResolvedRules(group["count"], backend_of(p)))
+        if parameter.rule is own:
+            return rules[rule, p]
+        vector: Any = rules[parameter.rule, p]
+        matrix: Any = rules[rule, p]
+        if "lr" not in group or not group["constructed_lr"]:
+            return vector
+        return vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
+
+    def cached(parameter: Parameter, p: torch.Tensor) -> Rule:
+        key = id(parameter.rule), p.dtype, p.device
+        if key not in cache:
+            cache[key] = resolved(parameter, p)
+        return cache[key]
+
+    return cached
 
 
 def two(rule_type: type[Rule], betas: Any) -> tuple[Any, Any]:

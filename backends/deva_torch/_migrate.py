@@ -43,6 +43,7 @@ def import_state(optimizer: RuleOptimizer, peer: PeerLike, source: str, step: in
         >>> import_state(RuleOptimizer(model.named_parameters(), Muon.dialect("torch", lr=0.02)), peer, "torch")
         ['weight']
     """
+    check_whole(optimizer)
     held = {p: Peer(fields, group, step, type(peer).__name__) for p, fields, group in held_by(peer, optimizer)}
     if not held:
         raise ValueError("the peer has no state yet: there is nothing to take over")
@@ -52,7 +53,7 @@ def import_state(optimizer: RuleOptimizer, peer: PeerLike, source: str, step: in
             check_direction(parameter.name, directions[p], held[p].settings)
             states[p] = slot(source, on_device(held[p], p), parameter, rule, p, optimizer)
             names.append(parameter.name)
-    optimizer.state.update(states)
+    optimizer.put_states(states)
     for group in optimizer.param_groups:
         group["count"] = max(optimizer.state.get(p, {}).get("step", 0) for p in group["params"])
     return names
@@ -84,6 +85,7 @@ def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: 
         >>> peer.state[model.weight]["momentum_buffer"].shape
         torch.Size([4, 3])
     """
+    check_whole(optimizer)
     ours = {p: (parameter, rule) for p, parameter, rule in optimizer.live_rules()}
     directions, exported = directions_of(optimizer), peer.state_dict()
     state = {key: dict(fields) for key, fields in exported["state"].items()}
@@ -99,13 +101,21 @@ def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: 
     return {**exported, "state": state}
 
 
+def check_whole(optimizer: RuleOptimizer) -> None:
+    """Refuse optimizers whose state is divided."""
+    if optimizer.ranks:
+        raise ValueError(
+            "state of parameters on several ranks is not moved between optimizers: move it in one process, "
+            "and carry it over in a portable checkpoint (deva_torch.save, deva_torch.load)"
+        )
+
+
 def slot(
     source: str, peer: Peer, parameter: Parameter, rule: Rule, p: torch.Tensor, optimizer: RuleOptimizer
 ) -> dict[str, Any]:
     """A parameter's state here, from what the peer holds for it."""
     step, flat = import_fields(source, peer, parameter, rule, p.detach(), optimizer._backend(p))
-    fields = {name: x.clone(memory_format=torch.contiguous_format) for name, x in flat.items()}
-    return {"step": step, **optimizer._at_rest(p, fields)}
+    return {"step": step, **{name: x.contiguous() for name, x in flat.items()}}
 
 
 def held_by(

@@ -1,6 +1,5 @@
 """The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar, overload
@@ -9,14 +8,11 @@ import torch
 
 from deva_core import Rule
 from deva_core.costs import Costs
-from deva_core.eager import ResolvedRules, warn_without_matrix
+from deva_core.eager import warn_without_matrix
 from deva_core.parameter import (
     DefaultLayout,
     Parameter,
-    ambiguous,
     assign,
-    check_array,
-    check_gradient,
     default_vector_rule,
     explain,
     following,
@@ -24,25 +20,26 @@ from deva_core.parameter import (
 )
 from deva_core.plan import plan
 from deva_torch._backend import backend, checked_compute_dtype
-from deva_torch._groups import completed, from_group, rule_of, to_group, without_callables
+from deva_torch._groups import completed, from_group, rule_of, rules_at, to_group, without_callables
 from deva_torch._load import loading
 from deva_torch._options import Rounding
+from deva_torch._parameters import check_gradient, check_parameter, is_dtensor, torch_layout
 from deva_torch._precision import COMPENSATION, Precision, initial
 from deva_torch._step import Work, advance
 
 Loss = TypeVar("Loss")
-CONVOLUTIONS = {4: "out in kh kw", 5: "out in kd kh kw"}
-
-
-def torch_layout(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
-    """torch's convention: (out, in), and convolutions in four and five axes."""
-    if len(shape) < 2:
-        return "vector", "not a matrix"
-    if len(shape) == 2:
-        return "out in", "two axes: (out, in) in torch"
-    if len(shape) in CONVOLUTIONS:
-        return CONVOLUTIONS[len(shape)], f"{len(shape)} axes: a convolution in torch"
-    raise ambiguous(name, shape)
+OWN = [
+    "_rule",
+    "_vector_rule",
+    "_layout",
+    "_compute_dtype",
+    "_precision",
+    "_foreach",
+    "_process_group",
+    "_shards",
+    "costs",
+]
+"""What a copy or a pickle takes along besides torch's own."""
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -188,7 +185,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 loss = closure()
         work = [item for group in self.param_groups for item in self._work(group)]
         for p, parameter, G, _ in work:
-            self._check_gradient(p, parameter, G)
+            check_gradient(p, parameter, G)
         for group in self.param_groups:
             group["count"] += 1
         if self._shards:
@@ -208,36 +205,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         return backend(p.device.type, self._compute_dtype, self.replacements, self.costs, self._foreach)
 
     def _rules(self, group: Mapping[str, Any]) -> Callable[[Parameter, torch.Tensor], Rule]:
-        """The rules of a group at this step, each callable called once."""
-        own, devices, cache = rule_of(group, self._rule), {}, {}
-        rule = from_group(type(own), group)
-
-        def resolved(parameter: Parameter, p: torch.Tensor) -> Rule:
-            rules = devices.setdefault(p.device, ResolvedRules(group["count"], self._backend(p)))
-            if parameter.rule is own:
-                return rules[rule, p]
-            vector: Any = rules[parameter.rule, p]
-            matrix: Any = rules[rule, p]
-            if "lr" not in group or not group["constructed_lr"]:
-                return vector
-            return vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
-
-        def cached(parameter: Parameter, p: torch.Tensor) -> Rule:
-            key = id(parameter.rule), p.dtype, p.device
-            if key not in cache:
-                cache[key] = resolved(parameter, p)
-            return cache[key]
-
-        return cached
-
-    def _check_gradient(self, p: torch.Tensor, parameter: Parameter, G: torch.Tensor) -> None:
-        """Refuse what cannot be a gradient, before anything has moved."""
-        if G.layout == torch.strided and G.dtype == p.dtype and G.shape == p.shape:
-            return
-        if G.layout != torch.strided:
-            name = parameter.name
-            raise TypeError(f"the gradient of {name!r} is sparse: use Embedding(sparse=False), or SparseAdam for it")
-        check_gradient(parameter.name, G, p, self._backend(p).xp)
+        return rules_at(group, self._rule, self._backend)
 
     def _slot(self, p: torch.Tensor, parameter: Parameter, rule: Rule) -> dict[str, Any]:
         """A parameter's state, created at its first gradient, on the device where the parameter then is."""
@@ -327,35 +295,9 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         if self._shards:
             raise TypeError("an optimizer of parameters on several ranks cannot be pickled or copied: use state_dict")
-        own = (
-            "_rule",
-            "_vector_rule",
-            "_layout",
-            "_compute_dtype",
-            "_precision",
-            "_foreach",
-            "_process_group",
-            "_shards",
-            "costs",
-        )
-        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in OWN}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_rule" in state:
             self._assign()
-
-
-def is_dtensor(p: torch.Tensor) -> bool:
-    """Whether p is a DTensor; where that module was never imported nothing is."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(p, module.DTensor)
-
-
-def check_parameter(name: str, p: torch.Tensor) -> None:
-    """Refuse parameters that no rule can move, with advice."""
-    if p.dtype.is_complex:
-        raise TypeError(f"parameter {name!r} is complex ({p.dtype}): pass its torch.view_as_real instead")
-    if p.dtype.is_floating_point and p.dtype.itemsize < 2:
-        raise TypeError(f"parameter {name!r} is {p.dtype}: keep a bfloat16 or float32 master copy and optimise that")
-    check_array(name, p, backend("cpu", None).xp)

@@ -4,7 +4,7 @@ The owner keeps the state, whole. Elementwise rules step every shard where it li
 by `CHUNK_BYTES` a rank, or by one parameter.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from deva_torch._step import Work, advance, cost
 CHUNK_BYTES = 2**26
 """Of the parameters that one rank gathers at a time; a larger parameter is gathered alone."""
 
-Slots = Mapping[torch.Tensor, dict[str, Any]]
+Slots = MutableMapping[torch.Tensor, dict[str, Any]]
 
 
 class Place(NamedTuple):
