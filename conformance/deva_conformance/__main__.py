@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
 from deva_conformance.check import chosen, judged
 from deva_conformance.driver import NAMESPACE, CannotRun, installed, load
@@ -29,7 +30,16 @@ COLOURS = {
     "not_run": "dim",
 }
 
-app = typer.Typer(add_completion=False)
+
+class Checked(TyperGroup):
+    """Commands, of which `check` need not be named: what follows may be backends or options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """With `check` in front where no command is."""
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["check", *args])
+
+
+app = typer.Typer(add_completion=False, cls=Checked)
 
 
 def named(backends: list[str], namespaces: list[str]) -> list[str]:
@@ -124,7 +134,7 @@ def conclude(console: Console, report: Report) -> None:
         print(result.line)
 
 
-@app.command()
+@app.command("check", epilog="Test vectors for other languages: python -m deva_conformance vectors --help")
 def main(
     backend: Annotated[list[str] | None, typer.Argument(help="Entry-point names, or module:callable.")] = None,
     namespace: Annotated[list[str] | None, typer.Option(help="An Array API namespace, by module.")] = None,
@@ -153,6 +163,23 @@ def main(
         result.write(report)
     conclude(console, result)
     raise typer.Exit(result.exit_status)
+
+
+@app.command()
+def vectors(
+    out: Annotated[Path, typer.Option(help="The folder to write them into.")],
+    rules: Annotated[str | None, typer.Option(help="Comma-separated rules; all by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the gradients.")] = 0,
+) -> None:
+    """Write test vectors, to check an implementation in any language: docs/vectors.md."""
+    from deva_conformance.vectors import write
+
+    try:
+        index = write(out, chosen(rules), seed)
+    except (CannotRun, ImportError, OSError) as reason:
+        print(f"COULD NOT RUN {reason}")
+        raise typer.Exit(COULD_NOT_RUN) from None
+    print(f"{len(index['files'])} vectors in {out}")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def half_ulp(x: np.ndarray, dtype: Any) -> np.ndarray:
     return 2.0 ** (np.floor(np.log2(np.maximum(np.abs(x), smallest))) - digits)
 
 
-def rule_state(rule: Rule, fields: Mapping[str, Any], xp: Noisy) -> Any:
+def rule_state(rule: Rule, fields: Mapping[str, Any], xp: Any) -> Any:
     """A backend's exported state as the rule's own, in a namespace."""
     return rule.State(**{name: xp.asarray(wide(fields[name])) for name in rule.State._fields})
 

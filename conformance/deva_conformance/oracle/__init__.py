@@ -25,7 +25,8 @@ class Step:
     """One step to predict: everything in float64, `state` and `after` physical.
 
     `after` is the state that the backend reached: DeVA's oracle takes its bases from there, where the published rule
-    leaves them open. `unit_roundoff` is the working dtype's: the numerical rank depends on it.
+    leaves them open. `unit_roundoff` is the working dtype's: the numerical rank depends on it. Intermediate results go into
+    `trace`, where there is one; of a stack, those of its last matrix.
     """
 
     hyper: Mapping[str, Any]
@@ -35,12 +36,18 @@ class Step:
     t: int
     after: Mapping[str, np.ndarray] = field(default_factory=dict)
     unit_roundoff: float = 2.0**-53
+    trace: dict[str, np.ndarray] | None = None
+
+    def note(self, **intermediate: Any) -> None:
+        """Keep intermediate results, if someone asks for them."""
+        if self.trace is not None:
+            self.trace.update({name: np.array(x, dtype=np.float64) for name, x in intermediate.items()})
 
     def matrix(self, index: tuple[int, ...]) -> "Step":
         """The step of one matrix of a stack."""
         state = {name: x[index] for name, x in self.state.items()}
         after = {name: x[index] for name, x in self.after.items()}
-        return Step(self.hyper, state, self.W[index], self.G[index], self.t, after, self.unit_roundoff)
+        return Step(self.hyper, state, self.W[index], self.G[index], self.t, after, self.unit_roundoff, self.trace)
 
 
 def step(rule: str, s: Step) -> dict[str, np.ndarray]:

@@ -47,8 +47,11 @@ def adapted(s: Any, out: dict, orders: dict, bases_in: Any, t: int) -> np.ndarra
     over_r, over_c = lengths(turned(M, QL, QR)) if h.get("numerator") == "momentum" else (r, c)
     ratio = (factored if h["factored"] else full)(s, out, (r, c), (over_r, over_c), orders)
     N = turned(lookahead(h, M, G, h["beta1"]), QL, QR)
-    O = polar_of(h, signs(N, h.get("dead_zone", DEAD_ZONE)) if h["sign_stabilization"] else N, s.unit_roundoff)
-    return np.einsum("ij,ai,bj->ab", correction(h, t) * np.sqrt(ratio) * O, QL, QR)
+    O = polar_of(s, signs(N, h.get("dead_zone", DEAD_ZONE)) if h["sign_stabilization"] else N)
+    gamma = correction(h, t) * np.sqrt(ratio)
+    U = np.einsum("ij,ai,bj->ab", gamma * O, QL, QR)
+    s.note(lookahead=N, orthogonal=O, gamma=gamma, adapted=U)
+    return U
 
 
 def lengths(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ def adamw(s: Any) -> dict[str, np.ndarray]:
     m = moved(s.state["exp_avg"], s.G, h["beta1"])
     v = moved(s.state["exp_avg_sq"], s.G**2, h["beta2"])
     direction = m / gathered(h["beta1"], s.t) / (np.sqrt(v / gathered(h["beta2"], s.t)) + h["eps"])
+    s.note(direction=direction)
     return {"W": (1 - h["lr"] * h["weight_decay"]) * s.W - h["lr"] * direction, "exp_avg": m, "exp_avg_sq": v}
 
 
@@ -31,5 +32,6 @@ def deva_vector(s: Any) -> dict[str, np.ndarray]:
     floor = h["eps"] * (parameter_mean(seen) if h.get("eps_mode", "relative") == "relative" else 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(seen + floor == 0, 0.0, np.abs(m) / np.sqrt(seen + floor))
+    s.note(lookahead=n, gamma=ratio)
     W = (1 - h["lr"] * h["weight_decay"]) * s.W - h["lr"] * np.copysign(1.0, n) * (n != 0) * ratio
     return {"W": W, "momentum": m, "second_moment": v}

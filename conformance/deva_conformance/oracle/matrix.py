@@ -3,7 +3,7 @@
 What only dialects change (specification, optimizers §§1, 2 and 9) has the papers' way where `hyper` does not name it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,21 +24,41 @@ def unit(s: np.ndarray, hyper: Mapping[str, Any]) -> np.ndarray:
     return s / (np.linalg.norm(s) + eps if how == "add" else max(np.linalg.norm(s), eps))
 
 
-def through_singular_values(X: np.ndarray, hyper: Mapping[str, Any], unit_roundoff: float) -> np.ndarray:
-    """`U p(s) Vᵀ`: the composed quintics of the singular values over the Frobenius norm; `"exact"`: 1 on the range.
+def spectra(s: np.ndarray, hyper: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """The singular values of the normalised matrix, and after each Newton–Schulz step."""
+    p = unit(s, hyper)
+    yield p
+    for a, b, c in table(hyper["ns_coefficients"], hyper["ns_steps"]):
+        p = p * np.polynomial.polynomial.polyval(p * p, (a, b, c))
+        yield p
+
+
+def iterates(X: np.ndarray, hyper: Mapping[str, Any], unit_roundoff: float) -> Iterator[np.ndarray]:
+    """`U p(s) Vᵀ` as the polar factor comes about: normalised, after each quintic; `"exact"`: once, p is 1 on the range.
 
     The range is numerical: singular values above `max(shape) 2u` of the largest.
     """
     U, s, Vt = decompose(X, unit_roundoff)
     if not s.size or s[0] == 0:
-        return np.zeros_like(X)
-    if hyper["ns_coefficients"] == "exact":
-        p = (s > max(X.shape) * 2 * unit_roundoff * s[0]).astype(float)
-    else:
-        p = unit(s, hyper)
-        for a, b, c in table(hyper["ns_coefficients"], hyper["ns_steps"]):
-            p = p * np.polynomial.polynomial.polyval(p * p, (a, b, c))
-    return np.einsum("ik,k,kj->ij", U, p, Vt)
+        yield np.zeros_like(X)
+        return
+    exact = hyper["ns_coefficients"] == "exact"
+    kept = (s > max(X.shape) * 2 * unit_roundoff * s[0]).astype(float)
+    for p in [kept] if exact else spectra(s, hyper):
+        yield np.einsum("ik,k,kj->ij", U, p, Vt)
+
+
+def through_singular_values(X: np.ndarray, hyper: Mapping[str, Any], unit_roundoff: float) -> np.ndarray:
+    """The polar factor, by the polynomials on singular values."""
+    return list(iterates(X, hyper, unit_roundoff))[-1]
+
+
+def polar_of(s: Any, X: np.ndarray) -> np.ndarray:
+    """The polar factor as the hyperparameters of a step ask for it."""
+    found = list(iterates(X, s.hyper, s.unit_roundoff))
+    if s.hyper["ns_coefficients"] != "exact":
+        s.note(**{f"newton_schulz_{k}": O for k, O in enumerate(found)})
+    return found[-1]
 
 
 def table(coefficients: Any, steps: int) -> list[tuple[float, float, float]]:
@@ -57,11 +77,6 @@ def shape_factor(hyper: dict, shape: tuple[int, int]) -> float:
     return float(np.sqrt(out / into)) if hyper["scale"] == "spectral" else 1.0
 
 
-def polar_of(hyper: dict, X: np.ndarray, unit_roundoff: float) -> np.ndarray:
-    """The polar factor as the hyperparameters ask for it."""
-    return through_singular_values(X, hyper, unit_roundoff)
-
-
 def lookahead(hyper: Mapping[str, Any], M: np.ndarray, G: np.ndarray, beta: float) -> np.ndarray:
     """The matrix to orthogonalise: M, or what it would be had G come twice."""
     return moved(M, G, beta) if hyper["nesterov"] else M
@@ -71,7 +86,8 @@ def muon(s: Any) -> dict[str, np.ndarray]:
     """Muon (Jordan et al. 2024), decay decoupled and by the raw learning rate."""
     h = s.hyper
     M, N = momenta(h, s.state["momentum"], s.G, s.t)
-    O = polar_of(h, N, s.unit_roundoff)
+    O = polar_of(s, N)
+    s.note(lookahead=N, orthogonal=O)
     W = (1 - h["lr"] * h["weight_decay"]) * s.W - h["lr"] * shape_factor(h, s.W.shape) * O
     return {"W": W, "momentum": M}
 
@@ -101,5 +117,7 @@ def adago(s: Any) -> dict[str, np.ndarray]:
     rate = h["lr"] * clipped / (np.sqrt(accumulator) if h.get("accumulator_root", True) else accumulator)
     factor = shape_factor(h, s.W.shape)
     length = max(h["min_step"], factor * rate) if h.get("floor") == "unscaled" else factor * max(h["min_step"], rate)
-    W = (1 - h["lr"] * h["weight_decay"]) * s.W - length * polar_of(h, N, s.unit_roundoff)
+    O = polar_of(s, N)
+    s.note(lookahead=N, orthogonal=O, clipped_norm=clipped, step_length=length)
+    W = (1 - h["lr"] * h["weight_decay"]) * s.W - length * O
     return {"W": W, "momentum": M, "accumulator": np.asarray(accumulator)}
