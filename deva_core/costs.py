@@ -8,7 +8,6 @@ its square, the update); the Gram form multiplies `n × n` ones, and `n × m` on
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from deva_core.coefficients import Triple
 
@@ -21,7 +20,6 @@ GROWTH = 1200.0
 eigenvalues near -4e-4, which a larger growth carries out of the domain where the iteration is stable."""
 
 
-@lru_cache
 def segments(steps: tuple[Triple, ...]) -> tuple[tuple[Triple, ...], ...]:
     """The steps, cut where the Gram matrix is read anew.
 
@@ -33,12 +31,12 @@ def segments(steps: tuple[Triple, ...]) -> tuple[tuple[Triple, ...], ...]:
     """
     cut: list[tuple[Triple, ...]] = []
     segment: tuple[Triple, ...] = ()
+    growth = 1.0
     for step in steps:
-        growth = math.prod(a * a for a, _, _ in segment)
         if segment and (len(segment) == SEGMENT or growth > GROWTH):
             cut.append(segment)
-            segment = ()
-        segment = (*segment, step)
+            segment, growth = (), 1.0
+        segment, growth = (*segment, step), growth * step[0] ** 2
     return (*cut, segment)
 
 

@@ -140,7 +140,15 @@ class Layout:
 
     def plan(self, shape: tuple[int, ...]) -> "Plan":
         """How to cut, reshape and permute a parameter of this shape."""
-        return plan(self, tuple(shape))
+        shape = tuple(shape)
+        if shape not in self.plans:
+            self.plans[shape] = plan(self, shape)
+        return self.plans[shape]
+
+    @cached_property
+    def plans(self) -> dict[tuple[int, ...], "Plan"]:
+        """What was worked out already."""
+        return {}
 
     def split(self, W: Array, b: Backend) -> dict[str, Array]:
         """The matrices `(…, out, in)` of a parameter, by block name; a parameter without blocks is named `""`."""
@@ -190,7 +198,6 @@ class Plan:
         return [W[(*before, slice(start, stop), ...)] for start, stop in self.edges]
 
 
-@lru_cache(maxsize=4096)
 def plan(layout: Layout, shape: tuple[int, ...]) -> Plan:
     """Work a layout out for a shape."""
     axes = layout.axes(shape)

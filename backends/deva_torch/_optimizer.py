@@ -26,6 +26,7 @@ from deva_torch._options import Rounding
 from deva_torch._parameters import check_gradient, check_parameter, is_dtensor, torch_layout
 from deva_torch._precision import COMPENSATION, Precision, initial
 from deva_torch._step import Work, advance
+from deva_torch._traced import Traceable, advance_traced, outside, traced_backend
 
 Loss = TypeVar("Loss")
 OWN = [
@@ -150,7 +151,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             shapes = {name: tuple(p.shape) for name, p in members.items()}
             assigned = assign(shapes, rule, self._vector_rule, layouts, self.default_layout)
             parameters |= {p: assigned[name] for name, p in members.items()}
-        self._parameters = parameters
+        self._parameters, self._traced = parameters, Traceable()
         if self._process_group is not None or any(map(is_dtensor, parameters)):
             from deva_torch._shards import Shards
 
@@ -183,17 +184,44 @@ class RuleOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if torch.compiler.is_compiling() and self._is_traceable:
+            for part in self._traceable():
+                advance_traced(*part)
+        else:
+            self._advance()
+        return loss
+
+    @outside
+    def _advance(self) -> None:
+        """A step by the fast paths."""
+        work = self._begun()
+        if self._shards:
+            self._shards.step(work, self.state)
+        else:
+            advance(work, self._slots(work), self._backend, self._precision)
+
+    @outside
+    def _traceable(self) -> list[Any]:
+        """A step as `torch.compile` takes it, device by device."""
+        work = self._begun()
+        return self._traced.parts(work, self._slots(work), lambda p: traced_backend(*self._choices(p)), self._precision)
+
+    @property
+    def _is_traceable(self) -> bool:
+        """Ranks talk to each other, and random bits come from a generator, outside of graphs."""
+        return self._shards is None and self._precision.rounding != "stochastic"
+
+    def _begun(self) -> list[Work]:
+        """The parameters that have gradients, all of which are in order; the step is counted."""
         work = [item for group in self.param_groups for item in self._work(group)]
         for p, parameter, G, _ in work:
             check_gradient(p, parameter, G)
         for group in self.param_groups:
             group["count"] += 1
-        if self._shards:
-            self._shards.step(work, self.state)
-        else:
-            slots = [self._slot(p, parameter, rule) for p, parameter, _, rule in work]
-            advance(work, slots, self._backend, self._precision)
-        return loss
+        return work
+
+    def _slots(self, work: list[Work]) -> list[dict[str, Any]]:
+        return [self._slot(p, parameter, rule) for p, parameter, _, rule in work]
 
     def _work(self, group: Mapping[str, Any]) -> list[Work]:
         """The parameters of a group that have gradients, each with its rule at this step."""
@@ -202,7 +230,10 @@ class RuleOptimizer(torch.optim.Optimizer):
         return [Work(p, q, G if sign > 0 else -G, rules(q, p)) for p, q, G in given if G is not None]
 
     def _backend(self, p: torch.Tensor) -> Any:
-        return backend(p.device.type, self._compute_dtype, self.replacements, self.costs, self._foreach)
+        return backend(*self._choices(p))
+
+    def _choices(self, p: torch.Tensor) -> tuple[Any, ...]:
+        return p.device.type, self._compute_dtype, self.replacements, self.costs, self._foreach
 
     def _rules(self, group: Mapping[str, Any]) -> Callable[[Parameter, torch.Tensor], Rule]:
         return rules_at(group, self._rule, self._backend)

@@ -1,0 +1,173 @@
+"""The step as `torch.compile` sees it: one graph for each device, its numbers as tensors, so that no later step is traced.
+
+What belongs to Python (groups, schedules, checks, counts) runs before it, outside of the graph.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+from deva_core import Backend, Rule, hyperparameters
+from deva_core.backend import eager_cond, working_dtype
+from deva_core.coefficients import Triple
+from deva_core.costs import Costs
+from deva_core.parameter import fields, finished
+from deva_torch._backend import backend
+from deva_torch._precision import Precision, Store, move
+from deva_torch._step import Work
+
+F = TypeVar("F", bound=Callable[..., Any])
+TRACED = ("multiply_add",)
+"""The replacements that a graph keeps: the sum inside a product's kernel. The others are a compiler's business, or read
+values, which would cut the graph."""
+
+
+def outside(method: F) -> F:
+    """`torch.compiler.disable`, whose type has lost `self`."""
+    disable: Any = torch.compiler.disable
+    return disable(method)
+
+
+class Chosen(Costs):
+    """Another's choices, constant in a graph: a trial (`_backend.trial`) runs while it is traced."""
+
+    chosen: Callable[..., bool]
+
+    def prefers_gram(self, shape: tuple[int, ...], steps: tuple[Triple, ...]) -> bool:
+        """As chosen."""
+        return self.chosen(tuple(shape), steps)
+
+
+def settled(costs: Costs) -> Costs:
+    """These costs, their choices constant in a graph."""
+    new = Chosen(**{field.name: getattr(costs, field.name) for field in dataclasses.fields(Costs)})
+    choice = torch.compiler.assume_constant_result(lambda *given: costs.prefers_gram(*given))
+    object.__setattr__(new, "chosen", choice)
+    return new
+
+
+class Part(NamedTuple):
+    """What one device steps in one graph.
+
+    Args:
+        work: parameters, gradients, and rules whose numbers are tensors.
+        states: the fields of each state, updated in place.
+        stores: how each parameter is rounded.
+        times: the number of each parameter's step, a tensor; parameters of the same number share one.
+        b: the backend.
+    """
+
+    work: list[Work]
+    states: list[dict[str, torch.Tensor]]
+    stores: list[Store]
+    times: list[torch.Tensor]
+    b: Backend
+
+
+def cond(predicate: Any, true: Callable, false: Callable, S: Any) -> Any:
+    """`torch.cond` on a state; it wants other tensors back than it was given, and tuples."""
+    if not isinstance(predicate, torch.Tensor):
+        return eager_cond(predicate, true, false, S)
+
+    def owned(branch: Callable) -> Callable:
+        return lambda *parts: tuple(
+            x.clone(memory_format=torch.contiguous_format) for x in flat(branch(type(S)(*parts)))
+        )
+
+    return like_of(S, torch.cond(predicate, owned(true), owned(false), tuple(S)))
+
+
+def flat(result: Any) -> list[torch.Tensor]:
+    """The tensors of a state, or of a delta and a state."""
+    delta, *rest = result
+    return [delta, *rest] if all(isinstance(x, torch.Tensor) for x in rest) else [delta, *rest[0]]
+
+
+def like_of(S: Any, tensors: Sequence[torch.Tensor]) -> Any:
+    """The inverse of `flat`, for states of S's kind."""
+    kind = type(S)
+    return kind(*tensors) if len(tensors) == len(S) else (tensors[0], kind(*tensors[1:]))
+
+
+def device(x: torch.Tensor) -> torch.device:
+    """Where x is; array_api_compat's function looks for other libraries first."""
+    return x.device
+
+
+@lru_cache
+def traced_backend(*choices: Any) -> Backend:
+    """`_backend.backend` of these choices, for graphs."""
+    b = backend(*choices)
+    kept = {name: b.replacements[name] for name in TRACED if name in b.replacements}
+    return dataclasses.replace(b, cond=cond, device_of=device, replacements=kept, costs=settled(b.costs))
+
+
+class Traceable:
+    """Steps as graphs take them. Rules and numbers last: a graph of one step finds those of the next where they were."""
+
+    def __init__(self) -> None:
+        self.rules: dict[Any, Rule] = {}
+        self.numbers: dict[Any, torch.Tensor] = {}
+
+    def parts(
+        self,
+        work: Sequence[Work],
+        slots: Sequence[dict[str, Any]],
+        backend_of: Callable[[torch.Tensor], Backend],
+        precision: Precision,
+    ) -> list[Part]:
+        """The step of each device, ready for `advance_traced`; it is counted here."""
+        stores = precision.stores([item.p for item in work], slots)
+        for slot in slots:
+            slot["step"] += 1
+        return [
+            self.part(
+                [(work[k], slots[k], stores[k]) for k, item in enumerate(work) if item.p.device == device], backend_of
+            )
+            for device in dict.fromkeys(item.p.device for item in work)
+        ]
+
+    def part(
+        self, here: list[tuple[Work, dict[str, Any], Store]], backend_of: Callable[[torch.Tensor], Backend]
+    ) -> Part:
+        """The step of one device."""
+        device = here[0][0].p.device
+        rules = list({id(item.rule): item.rule for item, _, _ in here}.values())
+        steps = list(dict.fromkeys(slot["step"] for _, slot, _ in here))
+        work, states, times = [], [], []
+        for item, slot, _ in here:
+            _ = item.parameter.is_plain  # computed once, behind a lock that cannot be traced
+            place = next(k for k, rule in enumerate(rules) if rule is item.rule)
+            work.append(item._replace(rule=self.with_tensors(item.rule, item.p, place)))
+            states.append({name: slot[name] for name in item.parameter.field_names})
+            times.append(self.number((device, steps.index(slot["step"])), slot["step"], torch.int64))
+        return Part(work, states, [store for _, _, store in here], times, backend_of(here[0][0].p))
+
+    def with_tensors(self, rule: Rule, p: torch.Tensor, place: int) -> Rule:
+        """The rule with its numbers as tensors of the working dtype."""
+        found, dtype = hyperparameters(rule), working_dtype(p.dtype, torch)
+        numeric = [name for name, h in found.items() if h.numeric and not h.integer]
+        key = p.device, place, type(rule), dtype, *(getattr(rule, name) for name in found if name not in numeric)
+        numbers = {name: self.number((*key, name), getattr(rule, name), dtype) for name in numeric}
+        return self.rules.setdefault(key, rule.with_values(**numbers))
+
+    def number(self, key: Any, value: Any, dtype: torch.dtype) -> torch.Tensor:
+        """The tensor of that key, with this value."""
+        return self.numbers.setdefault(key, torch.zeros((), dtype=dtype)).fill_(value)
+
+
+def advance_traced(
+    work: list[Work], states: list[dict[str, torch.Tensor]], stores: list[Store], times: list[torch.Tensor], b: Backend
+) -> None:
+    """Move the parameters of a device: what is compiled."""
+    steps = {}
+    for k, (p, parameter, G, rule) in enumerate(work):
+        steps[k] = parameter, parameter.steps(G, parameter.from_fields(states[k]), p, times[k], rule, b)
+    for done in finished(steps, b):
+        move([work[k].p for k in done], [delta for delta, _ in done.values()], [stores[k] for k in done])
+        for k, (_, state) in done.items():
+            for name, x in fields(state).items():
+                states[k][name].copy_(x)
