@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jax.sharding import PartitionSpec
 
 from deva_core import Backend, Rule
 from deva_core.parameter import Parameter
@@ -71,20 +70,14 @@ class Leaf(NamedTuple):
 
 @dataclass(frozen=True)
 class Stacking:
-    """How leaves are stacked: for which platform, and how the stacks are sharded.
-
-    Args:
-        platform: `"cpu"`, `"gpu"`, `"cuda"`, `"tpu"`, …: where the step will run.
-        sharding: of the stacks' first axis: a `NamedSharding`, the name of a mesh axis, or None.
-    """
+    """How leaves are stacked, for `"cpu"`, `"gpu"`, `"cuda"`, `"tpu"`, …: where the step will run."""
 
     platform: str = "cpu"
-    sharding: Any = None
 
     @property
     def one_by_one(self) -> bool:
         """Whether matrices of a stack are computed in a loop: on a CPU batched products are slower than single ones."""
-        return self.platform == "cpu" and self.sharding is None
+        return self.platform == "cpu"
 
     def parts(self, leaves: list[Leaf]) -> Iterator[list[Leaf]]:
         """Leaves of one kind, cut into the stacks that are computed."""
@@ -98,18 +91,6 @@ class Stacking:
         count = -(-n // most)
         edges = [n * k // count for k in range(count + 1)]
         yield from (leaves[start:stop] for start, stop in pairwise(edges))
-
-    def constrained(self, stack: jax.Array) -> jax.Array:
-        """The stack, sharded as asked where its length allows."""
-        if self.sharding is None:
-            return stack
-        named = isinstance(self.sharding, str)
-        try:
-            return lax.with_sharding_constraint(stack, PartitionSpec(self.sharding) if named else self.sharding)
-        except ValueError as error:
-            if "divisible" in str(error):
-                return stack
-            raise
 
 
 def advance_all(
@@ -139,18 +120,18 @@ def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -
     if len(leaves) == 1:
         steps = [one(operands[0])]
     else:
-        stack = jax.tree.map(lambda *xs: how.constrained(stacked(xs)), *operands)
-        steps = indices.unstacked(over_stack(one, stack, first.rule, b, how), len(leaves))
+        stack = jax.tree.map(lambda *xs: stacked(xs), *operands)
+        steps = indices.unstacked(over_stack(one, stack, b, loop=how.one_by_one and first.rule.matrix), len(leaves))
     return [(delta, Slot(x[3], S)) for (delta, S), x in zip(steps, operands, strict=True)]
 
 
-def over_stack(one: Callable, stack: tuple, rule: Rule, b: Backend, how: Stacking) -> Any:
-    """`one` over the stack's first axis.
+def over_stack(one: Callable, stack: tuple, b: Backend, loop: bool) -> Any:
+    """`one` over the stack's first axis, in a loop or batched.
 
     A rule that branches on t is batched while all leaves have made the same number of steps: batched by leaf, a branch
     becomes a selection from both sides, and DeVA would refresh its bases at every step.
     """
-    if how.one_by_one and rule.matrix:
+    if loop:
         return lax.map(one, stack)
     if not branches(one, stack, b):
         return jax.vmap(one)(stack)

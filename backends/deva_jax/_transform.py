@@ -20,8 +20,11 @@ from deva_core.parameter import (
 )
 from deva_core.parameter import explain as table
 from deva_jax._backend import backend, checked_compute_dtype
-from deva_jax._stack import Leaf, Stacking, advance_all
+from deva_jax._devices import advance_all, checked_stack_sharding
+from deva_jax._shardings import Placed
+from deva_jax._stack import Leaf, Stacking
 from deva_jax._stack import Slot as Slot
+from deva_jax._tree import named
 
 Params = Any
 """A pytree of arrays."""
@@ -58,12 +61,6 @@ def jax_layout(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
     return pattern, f"named {last!r}" if last in patterns else f"not named 'weight': {pattern} as in optax"
 
 
-def named(tree: Params) -> tuple[dict[str, Any], Any]:
-    """The leaves by dotted name, `None` among them, and the tree's structure."""
-    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is None)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}, structure
-
-
 class Transform:
     """The two functions of a `GradientTransformation`, over one assignment of rules."""
 
@@ -75,9 +72,10 @@ class Transform:
         default: DefaultLayout,
         b: Backend,
         how: Stacking = Stacking(),  # noqa: B008 - immutable
+        sharding: Any = None,
     ) -> None:
         self.rule, self.vector_rule, self.layout, self.default = rule, vector_rule, layout, default
-        self.b, self.how = b, how
+        self.b, self.how, self.sharding = b, how, sharding
 
     def assignment(self, leaves: dict[str, Any]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
@@ -115,7 +113,7 @@ class Transform:
                 W, p = jnp.asarray(leaves[name]), parameters[name]
                 check_gradient(name, G, W, self.b.xp)
                 steps[name] = Leaf(p, rules[p.rule, W], jnp.asarray(G), slots[name], W)
-        done = advance_all(steps, jnp.asarray(state.count), self.b, self.how)
+        done = advance_all(steps, jnp.asarray(state.count), self.b, self.how, self.sharding)
         deltas = structure.unflatten([done[name][0] if name in done else None for name in leaves])
         slots |= {name: slot for name, (_, slot) in done.items()}
         return deltas, RuleState(state.count + 1, structure.unflatten(list(slots.values())))
@@ -175,7 +173,8 @@ def transform(
     vector_rule = with_vector_lr(rule, vector_rule, vector_learning_rate)
     platform = platform or jax.default_backend()
     b = backend(checked_compute_dtype(compute_dtype), replacements, platform)
-    functions = Transform(rule, vector_rule, layout, default_layout, b, Stacking(platform, stack_sharding))
+    sharding = checked_stack_sharding(stack_sharding)
+    functions = Placed(Transform(rule, vector_rule, layout, default_layout, b, Stacking(platform), sharding))
     return optax.GradientTransformation(functions.init, functions.update)
 
 
