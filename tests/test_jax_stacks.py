@@ -1,8 +1,5 @@
 """Leaves of one kind step together in JAX: the program does not grow, and nobody can tell from the numbers."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -148,33 +145,6 @@ def test_a_rule_that_branches_is_noticed():
         S = jax.vmap(lambda W, rule=rule: rule.init(W, b))(W)
         stack = (W, S, W, jnp.ones(2, jnp.int32))
         assert _stack.branches(lambda x, b=b, rule=rule: rule.update(*x, b), stack, b) is expected
-
-
-SHARDED = """
-import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
-from deva_core import Muon
-from deva_jax import transform
-mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-params = {f"{k}": jnp.asarray(np.random.default_rng(k).standard_normal((8, 6)), jnp.float32) for k in range(8)}
-params |= {f"b{k}": jnp.ones(3) for k in range(3)}  # three do not divide among four
-ends = []
-for sharding in (None, NamedSharding(mesh, PartitionSpec("data")), "data"):
-    optimizer = transform(Muon(), stack_sharding=sharding)
-    with jax.set_mesh(mesh):
-        step = jax.jit(optimizer.update).lower(params, optimizer.init(params), params).compile()
-    ends.append(step(params, optimizer.init(params), params)[0])
-    assert ("f32[2,6,6]" in step.as_text()) == (sharding is not None), sharding  # two of eight matrices a device
-for end in ends[1:]:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ends[0], end)
-"""
-
-
-def test_stacks_are_sharded_as_asked():
-    """On four simulated devices; a process of its own, since the number of devices is fixed at start."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_gram_newton_schulz_is_as_accurate_as_the_plain_one():

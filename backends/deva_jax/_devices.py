@@ -100,12 +100,17 @@ class Devices:
     def sharding(self, shape: tuple[int, ...]) -> NamedSharding:
         """Each matrix along its longer side; whole on every device where that does not divide."""
         side = longer_side(shape)
-        divides = side is not None and shape[side] > 1 and shape[side] % self.count == 0
-        return NamedSharding(self.mesh, PartitionSpec(*[None] * side, self.axes) if divides else PartitionSpec())
+        if side is None or shape[side] == 1 or shape[side] % self.count:
+            return NamedSharding(self.mesh, PartitionSpec())
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * side, self.axes))
 
     def spread(self, x: jax.Array) -> jax.Array:
         """x, sharded so."""
         return lax.with_sharding_constraint(x, self.sharding(x.shape))
+
+    def ready(self, arrays: Any) -> Any:
+        """Arrays, spread if they may be sharded along two axes: from there the partitioner finds no all-to-all."""
+        return arrays if len(self.mesh.axis_names) == 1 else jax.tree.map(self.spread, arrays)
 
     def padded(self, x: jax.Array) -> jax.Array:
         """x with zeros beyond the longer side of its matrices, so that it can be spread."""
@@ -139,17 +144,14 @@ def advance_all(
 
 def advance_divided(leaves: Mapping[str, Leaf], devices: Devices, b: Backend) -> dict[str, tuple[jax.Array, Slot]]:
     """The steps of leaves with matrices."""
-    blocks: dict[str, dict[str, tuple[jax.Array, Any]]] = {
-        name: dict.fromkeys(leaf.parameter.blocks) for name, leaf in leaves.items()
-    }
+    done: dict[tuple[str, str], tuple[jax.Array, Any]] = {}
     for parts in stacks(parts_of(leaves, b), devices):
-        for part, step in zip(parts, advance_stack(parts, devices, b), strict=True):
-            blocks[part.leaf][part.block] = step
-    done = {}
+        done |= zip(((part.leaf, part.block) for part in parts), advance_stack(parts, devices, b), strict=True)
+    steps = {}
     for name, leaf in leaves.items():
-        delta, state = leaf.parameter.joined(blocks[name], b)
-        done[name] = delta, Slot(leaf.slot.step + 1, state)
-    return done
+        delta, state = leaf.parameter.joined({block: done[name, block] for block in leaf.parameter.blocks}, b)
+        steps[name] = delta, Slot(leaf.slot.step + 1, state)
+    return steps
 
 
 def parts_of(leaves: Mapping[str, Leaf], b: Backend) -> Iterator[Part]:
@@ -185,7 +187,7 @@ def advance_stack(parts: list[Part], devices: Devices, b: Backend) -> list[tuple
     def share(stack: tuple) -> Any:
         return jax.tree.map(devices.padded, over_stack(one, stack, b, loop=False))
 
-    stack = jax.tree.map(lambda *xs: filled(xs, devices.count), *(part.arrays for part in parts))
+    stack = jax.tree.map(lambda *xs: filled(xs, devices.count), *(devices.ready(part.arrays) for part in parts))
     steps = jax.tree.map(devices.spread, devices.share(share, stack))
     done, start = [], 0
     for part in parts:

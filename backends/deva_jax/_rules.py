@@ -37,6 +37,7 @@ def muon(
     vector_learning_rate: Value | None = None,
     layout: Any = None,
     compute_dtype: Any = "auto",
+    stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
     """Muon: momentum, orthogonalised. `deva_core.Muon` describes the hyperparameters, `transform` the rest.
 
@@ -64,6 +65,7 @@ def muon(
         vector_learning_rate=vector_learning_rate,
         layout=layout,
         compute_dtype=compute_dtype,
+        stack_sharding=stack_sharding,
     )
 
 
@@ -84,6 +86,7 @@ def adago(
     vector_learning_rate: Value | None = None,
     layout: Any = None,
     compute_dtype: Any = "auto",
+    stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
     """AdaGO: Muon's direction, AdaGrad-Norm's step length. `deva_core.AdaGO` describes the hyperparameters.
 
@@ -114,6 +117,7 @@ def adago(
         vector_learning_rate=vector_learning_rate,
         layout=layout,
         compute_dtype=compute_dtype,
+        stack_sharding=stack_sharding,
     )
 
 
@@ -141,6 +145,7 @@ def deva(
     vector_learning_rate: Value | None = None,
     layout: Any = None,
     compute_dtype: Any = "auto",
+    stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
     """DeVA: decoupled variance adaptation over the spectral norm. `deva_core.DeVA` describes the hyperparameters.
 
@@ -177,6 +182,7 @@ def deva(
         vector_learning_rate=vector_learning_rate,
         layout=layout,
         compute_dtype=compute_dtype,
+        stack_sharding=stack_sharding,
     )
 
 

@@ -72,7 +72,7 @@ class Placed:
         It closes over no array: those of the rules come in with the others.
         """
 
-        def function(*trees: Any, arrays: Any) -> Any:
+        def function(arrays: Any, *trees: Any) -> Any:
             plain = copy(self.plain)
             rules = zip((plain.rule, plain.vector_rule), arrays, strict=True)
             plain.rule, plain.vector_rule = (rule and rule.with_values(**values) for rule, values in rules)
@@ -95,22 +95,25 @@ class Placed:
         mesh = explicit_mesh(params, self.sharding)
         if mesh is None:
             state = self.plain.init(params)
-            return state if self.sharding is None else self.over_slots(settled, params, state)
+            if self.sharding is None:
+                return state
+            count = Devices.of(self.sharding).spread(state.count)
+            return self.over_slots(settled, params, state)._replace(count=count)
         shapes = jax.eval_shape(self.plain.init, jax.tree.map(lambda W: jax.ShapeDtypeStruct(W.shape, W.dtype), params))
         places = self.over_slots(resting, params, shapes, mesh)._replace(count=NamedSharding(mesh, PartitionSpec()))
-        return jax.jit(self.untyped("init", places), keep_unused=True)(params, arrays=self.arrays)
+        return jax.jit(self.untyped("init", places), keep_unused=True)(self.arrays, params)
 
     def update(self, updates: Any, state: Any, params: Any | None = None) -> tuple[Any, Any]:
         """The deltas to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
         if params is None or explicit_mesh(params, self.sharding) is None:
             return self.plain.update(updates, state, params)
-        return self.typed_update(updates, state, params, arrays=self.arrays)
+        return self.typed_update(self.arrays, updates, state, params)
 
-    def update_typed(self, updates: Any, state: Any, params: Any, arrays: Any) -> tuple[Any, Any]:
+    def update_typed(self, arrays: Any, updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
         """`update` on an explicit mesh."""
         mesh = explicit_mesh(params, self.sharding)
         leaves, structure = named(params)
         gradients, _ = named(updates)
         deltas = [None if gradients.get(name) is None else sharding_of(W, mesh) for name, W in leaves.items()]
         out = structure.unflatten(deltas), jax.tree.map(lambda x: sharding_of(x, mesh), state)
-        return self.untyped("update", out)(updates, state, params, arrays=arrays)
+        return self.untyped("update", out)(arrays, updates, state, params)
