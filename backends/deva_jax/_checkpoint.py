@@ -11,26 +11,29 @@ from safetensors.numpy import save as serialize
 from deva_core import checkpoint
 from deva_core.checkpoint import Entry, Rename
 from deva_core.parameter import fields
-from deva_jax._transform import Params, RuleState, Slot, Transform, named
+from deva_jax._shardings import Placed
+from deva_jax._transform import Params, RuleState, Slot, Transform, lean
+from deva_jax._tree import named
 
 
 def transform_of(optimizer: optax.GradientTransformation) -> Transform:
     """The rules behind a transformation of this package."""
     owner = getattr(optimizer.update, "__self__", None)
-    if not isinstance(owner, Transform):
+    if not isinstance(owner, Placed):
         raise TypeError("expected a transformation made by deva_jax; of a chain, pass the inner one with its own state")
-    return owner
+    return owner.plain
 
 
 def entries(optimizer: optax.GradientTransformation, params: Params, state: RuleState) -> dict[str, Entry]:
     """The state in plain terms."""
     leaves, structure = named(params)
-    parameters, out = transform_of(optimizer).assignment(leaves), {}
-    for name, slot in zip(leaves, structure.flatten_up_to(state.slots), strict=True):
+    owner = transform_of(optimizer)
+    parameters, out = owner.assignment(leaves), {}
+    for (name, W), slot in zip(leaves.items(), structure.flatten_up_to(state.slots), strict=True):
         if slot is None:
             continue
-        arrays = {field: np.array(x, order="C") for field, x in fields(slot.state).items()}
         p = parameters[name]
+        arrays = {field: np.array(x, order="C") for field, x in fields(owner.filled(p, W, slot).state).items()}
         out[name] = Entry(p.rule, str(p.layout or "vector"), int(slot.step), arrays)
     return out
 
@@ -79,7 +82,7 @@ def load(path: Any, optimizer: optax.GradientTransformation, params: Params, ren
             if entry is None
             else Slot(
                 jnp.asarray(entry.step, jnp.int32),
-                parameters[name].from_fields({field: jnp.asarray(x) for field, x in entry.fields.items()}),
+                lean(parameters[name].from_fields({field: jnp.asarray(x) for field, x in entry.fields.items()})),
             )
         )
     return RuleState(jnp.asarray(count, jnp.int32), structure.unflatten(slots))

@@ -137,8 +137,9 @@ def advance_all(
         return advance_alone(leaves, count, b, how)
     divided = {name: leaf for name, leaf in leaves.items() if leaf.rule.matrix and 0 not in leaf.parameter.shape}
     done: dict[str, tuple[jax.Array, Slot]] = {}
-    for name in leaves.keys() - divided.keys():
-        done |= advance_alone({name: leaves[name]}, count, b, how)
+    for name, leaf in leaves.items():
+        if name not in divided:
+            done |= advance_alone({name: leaf}, count, b, how)
     return done | advance_divided(divided, Devices.of(sharding), b)
 
 

@@ -10,7 +10,8 @@ import optax
 from deva_core.migrate import Peer, export_fields, import_fields
 from deva_core.parameter import fields
 from deva_jax._checkpoint import transform_of
-from deva_jax._transform import Params, RuleState, Slot, Transform, named
+from deva_jax._transform import Params, RuleState, Slot, Transform, lean
+from deva_jax._tree import named
 
 HELD = {"optax": ("mu", "nu", "count"), "adamw": ("exp_avg", "exp_avg_sq", "step")}
 """What core calls the fields of optax's states `mu`, `nu`, `count`: in `optax.contrib.muon`, in `optax.adamw`."""
@@ -60,7 +61,7 @@ def import_state(
         if name in held:
             p = parameters[name]
             step, flat = import_fields(source, held[name], p, p.rule, jnp.asarray(leaves[name]), owner.b)
-            slots[k] = Slot(jnp.asarray(step, jnp.int32), p.from_fields(flat))
+            slots[k] = Slot(jnp.asarray(step, jnp.int32), lean(p.from_fields(flat)))
     count = max(slot.step for slot in slots if slot is not None)
     return RuleState(jnp.asarray(count, jnp.int32), structure.unflatten(slots))
 
@@ -142,7 +143,8 @@ def filled_moments(node: Any, owner: Transform, leaves: dict[str, Any], slots: d
     for name, field, _ in moments_of(node, target):
         if slots.get(name) is None:
             raise ValueError(f"the peer's state has {field} of {name!r}, which is not a parameter here")
-        p, slot = parameters[name], slots[name]
+        p = parameters[name]
+        slot = owner.filled(p, leaves[name], slots[name])
         new[name] = export_fields(target, p, p.rule, int(slot.step), fields(slot.state), {}, owner.b)
         if field not in new[name]:
             raise ValueError(f"the peer keeps {field} of {name!r}, {type(p.rule).__name__} does not")

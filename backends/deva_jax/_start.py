@@ -12,9 +12,9 @@ import optax
 from deva_core import Rule
 from deva_core.capabilities import Capabilities, Operations
 from deva_core.checkpoint import Rename
-from deva_core.parameter import fields, stacks_of_out_in
+from deva_core.parameter import stacks_of_out_in
 from deva_jax._backend import backend
-from deva_jax._checkpoint import load, save
+from deva_jax._checkpoint import entries, load, save
 from deva_jax._transform import transform
 
 
@@ -60,14 +60,14 @@ class Run:
     @property
     def state(self) -> dict[str, dict[str, Any]]:
         """For each parameter its `step` and the fields of its rule's state, copied."""
-        return {
-            name: {"step": int(slot.step), **{field: np.array(x) for field, x in fields(slot.state).items()}}
-            for name, slot in self._state.slots.items()
-        }
+        with self._precision():
+            found = entries(self._optimizer, self._params, self._state)
+        return {name: {"step": entry.step, **entry.fields} for name, entry in found.items()}
 
     def save(self, path: Any) -> None:
         """Write the state as a portable checkpoint."""
-        save(path, self._optimizer, self._params, self._state)
+        with self._precision():
+            save(path, self._optimizer, self._params, self._state)
 
     def load(self, path: Any, rename: Rename = None) -> None:
         """Continue from a portable checkpoint; refused, it leaves everything as it was."""

@@ -61,6 +61,11 @@ def jax_layout(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
     return pattern, f"named {last!r}" if last in patterns else f"not named 'weight': {pattern} as in optax"
 
 
+def lean(state: Any) -> Any:
+    """A state with None for arrays without entries, which fields that a rule does not use are: orbax saves no such arrays."""
+    return jax.tree.map(lambda x: x if x.size else None, state)
+
+
 class Transform:
     """The two functions of a `GradientTransformation`, over one assignment of rules."""
 
@@ -82,6 +87,14 @@ class Transform:
         shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default)
 
+    def filled(self, p: Parameter, W: Any, slot: Slot) -> Slot:
+        """A slot with empty arrays where `lean` left None."""
+        if all(x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)):
+            return slot
+        like = jax.eval_shape(lambda W: p.init(W, p.rule, self.b), jax.ShapeDtypeStruct(W.shape, W.dtype))
+        state = jax.tree.map(lambda e, x: jnp.zeros(e.shape, e.dtype) if x is None else x, like, slot.state)
+        return Slot(slot.step, state)
+
     def init(self, params: Params) -> RuleState:
         """The state before the first update."""
         leaves, structure = named(params)
@@ -94,7 +107,7 @@ class Transform:
                 continue
             W, p = jnp.asarray(W), parameters[name]
             check_array(name, W, self.b.xp)
-            slots.append(Slot(jnp.zeros((), jnp.int32), p.init(W, rules[p.rule, W], self.b)))
+            slots.append(Slot(jnp.zeros((), jnp.int32), lean(p.init(W, rules[p.rule, W], self.b))))
         return RuleState(jnp.zeros((), jnp.int32), structure.unflatten(slots))
 
     def update(self, updates: Params, state: Any, params: Params | None = None) -> tuple[Params, Any]:
@@ -112,10 +125,10 @@ class Transform:
             if G is not None:
                 W, p = jnp.asarray(leaves[name]), parameters[name]
                 check_gradient(name, G, W, self.b.xp)
-                steps[name] = Leaf(p, rules[p.rule, W], jnp.asarray(G), slots[name], W)
+                steps[name] = Leaf(p, rules[p.rule, W], jnp.asarray(G), self.filled(p, W, slots[name]), W)
         done = advance_all(steps, jnp.asarray(state.count), self.b, self.how, self.sharding)
         deltas = structure.unflatten([done[name][0] if name in done else None for name in leaves])
-        slots |= {name: slot for name, (_, slot) in done.items()}
+        slots |= {name: slot._replace(state=lean(slot.state)) for name, (_, slot) in done.items()}
         return deltas, RuleState(state.count + 1, structure.unflatten(list(slots.values())))
 
 
