@@ -1,5 +1,6 @@
 """The host: an optax `GradientTransformation` that runs a rule on matrices and another on the rest."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -66,6 +67,16 @@ def lean(state: Any) -> Any:
     return jax.tree.map(lambda x: x if x.size else None, state)
 
 
+def rebuilt(like: Any, given: Any) -> Any:
+    """What `lean` made of a slot, undone. `flax.nnx` returns named tuples as mappings, without what was None."""
+    if isinstance(like, tuple | dict):
+        keyed = like if isinstance(like, dict) else like._asdict()  # pyright: ignore[reportAttributeAccessIssue]
+        get = given.get if isinstance(given, Mapping) else lambda name: getattr(given, name)
+        parts = {name: rebuilt(part, get(name)) for name, part in keyed.items()}
+        return parts if isinstance(like, dict) else type(like)(**parts)
+    return jnp.zeros(like.shape, like.dtype) if given is None else given
+
+
 class Transform:
     """The two functions of a `GradientTransformation`, over one assignment of rules."""
 
@@ -87,13 +98,12 @@ class Transform:
         shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default)
 
-    def filled(self, p: Parameter, W: Any, slot: Slot) -> Slot:
-        """A slot with empty arrays where `lean` left None."""
-        if all(x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)):
+    def filled(self, p: Parameter, W: Any, slot: Any) -> Slot:
+        """A parameter's slot as rules take it."""
+        if isinstance(slot, Slot) and all(x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)):
             return slot
         like = jax.eval_shape(lambda W: p.init(W, p.rule, self.b), jax.ShapeDtypeStruct(W.shape, W.dtype))
-        state = jax.tree.map(lambda e, x: jnp.zeros(e.shape, e.dtype) if x is None else x, like, slot.state)
-        return Slot(slot.step, state)
+        return rebuilt(Slot(jnp.zeros((), jnp.int32), like), slot)
 
     def init(self, params: Params) -> RuleState:
         """The state before the first update."""
