@@ -41,6 +41,7 @@ class Digits(nnx.Module):
         self.head = nnx.Linear(256, 10, rngs=rngs)
 
     def __call__(self, images: jax.Array) -> jax.Array:
+        """Ten logits for each image."""
         x = nnx.relu(self.second(nnx.relu(self.first(images))))
         return self.head(self.norm(x.reshape(len(x), -1)))
 

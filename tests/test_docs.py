@@ -25,6 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 JAX = ("jax", "optax")
 NEEDS = {"torch": ("torch",), "deva_torch": ("torch",), "deva_cupy": ("cupy",), "cupy": ("cupy",)}
 NEEDS |= dict.fromkeys((*JAX, "deva_jax"), JAX)
+NEEDS |= {name: (name,) for name in ("flax", "equinox", "orbax")}
 KINDS = {"python", "pycon", "py", "text", "console", "toml"}
 RULE_PAGES = {Muon: "muon", AdaGO: "adago", DeVA: "deva", DeVAVector: "deva-vector", AdamW: "adamw"}
 FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>python|pycon)\n(?P<code>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)

@@ -100,7 +100,9 @@ class Transform:
 
     def filled(self, p: Parameter, W: Any, slot: Any) -> Slot:
         """A parameter's slot as rules take it."""
-        if isinstance(slot, Slot) and all(x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)):
+        if isinstance(slot, Slot) and all(
+            x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)
+        ):
             return slot
         like = jax.eval_shape(lambda W: p.init(W, p.rule, self.b), jax.ShapeDtypeStruct(W.shape, W.dtype))
         return rebuilt(Slot(jnp.zeros((), jnp.int32), like), slot)
@@ -178,8 +180,11 @@ def transform(
         default_layout: the convention for leaves that `layout` does not name.
         replacements: False switches this backend's fast paths off.
         platform: where the step will run, if not on the default device (as with `jax.export`): `"cuda"`, `"tpu"`, ….
-        stack_sharding: how stacks of equal leaves are sharded along their first axis, so that each device steps some
-            of them: a `NamedSharding` such as `NamedSharding(mesh, PartitionSpec("data"))`, or a mesh axis' name.
+        stack_sharding: the devices among which matrices are divided inside `jax.jit`: a `NamedSharding` of a first axis, such
+            as `NamedSharding(mesh, PartitionSpec("data"))`, or the name of an axis of the mesh in use.
+
+    Raises:
+        ValueError: an option outside its domain; in `init` and `update`, parameters, gradients or layouts that do not fit.
 
     Example:
         >>> import jax.numpy as jnp, optax
