@@ -169,6 +169,22 @@ def test_orbax_saves_and_restores_a_run_that_goes_on_to_the_same_bits(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, going_on(restored, 2), going_on(run, 2))
 
 
+def test_flax_nnx_hands_states_back_as_mappings_which_multi_steps_must_find_unchanged():
+    nnx = pytest.importorskip("flax.nnx")
+    model = nnx.Linear(4, 2, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, optax.MultiSteps(deva_jax.muon(0.1, **RULE), 2), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, optimizer):
+        value, grads = nnx.value_and_grad(lambda model: jnp.mean((model(X) - Y) ** 2))(model)
+        optimizer.update(model, grads)
+        return value
+
+    losses = [float(step(model, optimizer)) for _ in range(STEPS)]
+    assert losses[0] == losses[1] and losses[-1] < 0.7 * losses[0]
+    assert float(jnp.abs(model.bias[...]).min()) > 0.1
+
+
 def run_example(code: str, cwd: Path) -> None:
     """In an interpreter of its own, compiled without XLA's optimiser, which takes longer than the training."""
     environment = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}

@@ -77,6 +77,16 @@ def rebuilt(like: Any, given: Any) -> Any:
     return jnp.zeros(like.shape, like.dtype) if given is None else given
 
 
+def as_given(given: Any, slot: Slot) -> Any:
+    """A new slot in the containers of the old one: `optax.MultiSteps` chooses between the two."""
+    slot = slot._replace(state=lean(slot.state))
+    if isinstance(given, Slot):
+        return slot
+    leaves, structure = named(given)
+    new, _ = named(slot)
+    return structure.unflatten([new[name] for name in leaves])
+
+
 class Transform:
     """The two functions of a `GradientTransformation`, over one assignment of rules."""
 
@@ -140,7 +150,7 @@ class Transform:
                 steps[name] = Leaf(p, rules[p.rule, W], jnp.asarray(G), self.filled(p, W, slots[name]), W)
         done = advance_all(steps, jnp.asarray(state.count), self.b, self.how, self.sharding)
         deltas = structure.unflatten([done[name][0] if name in done else None for name in leaves])
-        slots |= {name: slot._replace(state=lean(slot.state)) for name, (_, slot) in done.items()}
+        slots |= {name: as_given(slots[name], slot) for name, (_, slot) in done.items()}
         return deltas, RuleState(state.count + 1, structure.unflatten(list(slots.values())))
 
 

@@ -27,7 +27,7 @@ def train(params: dict[str, jax.Array], grads: dict[str, jax.Array]) -> None:
 def options() -> list[optax.GradientTransformation]:
     return [
         muon(jnp.asarray(0.02), weight_decay=0.1, ns_steps=6, compute_dtype=jnp.bfloat16),
-        deva(layout=Layout("in (heads dim)", heads=4), vector_learning_rate=1e-3),
+        deva(layout=Layout("in (heads dim)", heads=4), vector_learning_rate=1e-3, stack_sharding="data"),
         optax.inject_hyperparams(muon)(learning_rate=0.1),
     ]
 
