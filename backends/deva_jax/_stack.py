@@ -18,6 +18,8 @@ from jax.sharding import PartitionSpec
 
 from deva_core import Backend, Rule
 from deva_core.parameter import Parameter
+from deva_core.stacks import Done
+from deva_core.telemetry import Telemetry
 
 SMALL = 2**14
 """Entries of a matrix up to which a CPU computes its products on one thread: two parts of a stack run on two."""
@@ -45,6 +47,14 @@ class Slot(NamedTuple):
 
     step: jax.Array
     state: Any
+
+
+class Moved(NamedTuple):
+    """One leaf's step: the delta, the next slot, and what was seen of it, where someone looks."""
+
+    delta: jax.Array
+    slot: Slot
+    seen: Telemetry | None
 
 
 class Leaf(NamedTuple):
@@ -112,14 +122,12 @@ class Stacking:
             raise
 
 
-def advance_all(
-    leaves: Mapping[str, Leaf], count: jax.Array, b: Backend, how: Stacking
-) -> dict[str, tuple[jax.Array, Slot]]:
-    """Each leaf's delta and next slot. Outside `jax.jit` leaf by leaf: a loop would be compiled at every step."""
+def advance_all(leaves: Mapping[str, Leaf], count: jax.Array, b: Backend, how: Stacking) -> dict[str, Moved]:
+    """Each leaf's step. Outside `jax.jit` leaf by leaf: a loop would be compiled at every step."""
     groups: dict[Hashable, list[str]] = {}
     for name, leaf in leaves.items():
         groups.setdefault(leaf.kind if isinstance(count, Tracer) else name, []).append(name)
-    done: dict[str, tuple[jax.Array, Slot]] = {}
+    done: dict[str, Moved] = {}
     indices = Indices(count, how)
     for names in groups.values():
         parts = how.parts([leaves[name] for name in names])
@@ -127,11 +135,11 @@ def advance_all(
     return done
 
 
-def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -> list[tuple[jax.Array, Slot]]:
+def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -> list[Moved]:
     """The steps of leaves of one kind."""
     first = leaves[0]
 
-    def one(operands: tuple, b: Backend = b) -> tuple[jax.Array, Any]:
+    def one(operands: tuple, b: Backend = b) -> Done:
         G, S, W, t = operands
         return first.parameter.update(G, S, W, t, first.rule, b)
 
@@ -141,7 +149,7 @@ def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -
     else:
         stack = jax.tree.map(lambda *xs: how.constrained(stacked(xs)), *operands)
         steps = indices.unstacked(over_stack(one, stack, first.rule, b, how), len(leaves))
-    return [(delta, Slot(x[3], S)) for (delta, S), x in zip(steps, operands, strict=True)]
+    return [Moved(delta, Slot(x[3], S), seen) for (delta, S, seen), x in zip(steps, operands, strict=True)]
 
 
 def over_stack(one: Callable, stack: tuple, rule: Rule, b: Backend, how: Stacking) -> Any:

@@ -63,6 +63,31 @@ def rules_agree_with_numpy_and_read_nothing_back() -> None:
                     assert ours.params[name].dtype == dtype and gone <= tolerance, f"{rule} {name} {dtype}: {gone}"
 
 
+def telemetry_is_numpys_and_reads_nothing_back() -> None:
+    """An observed step of every rule, under the guard; read afterwards, the numbers are NumPy's."""
+    import cupy
+
+    import deva_numpy
+    from deva_core import observe
+    from deva_cupy import Optimizer
+    from tests.fake_cupy._array import guard
+
+    for rule in VARIANTS:
+        W, G = gradients(0, "float64"), gradients(1, "float64")
+        layout = {name: "vector" if X.ndim < 2 else "... out in" for name, X in W.items()}
+        ours, theirs = Optimizer(rule, layout=layout), deva_numpy.Optimizer(rule, layout=layout)
+        there, grads = ({name: cupy.asarray(X) for name, X in Xs.items()} for Xs in (W, G))
+        state = ours.init(there)
+        with observe() as seen, guard.on():
+            ours.step(there, grads, state)
+        with observe() as expected:
+            theirs.step(W, G, theirs.init(W))
+        assert seen.keys() == expected.keys() == W.keys()
+        for name, numbers in expected.items():
+            got = [float(x) for x in seen[name]]
+            assert np.allclose(got, [float(x) for x in numbers], rtol=1e-9, atol=1e-18, equal_nan=True), (rule, name)
+
+
 def a_read_in_a_step_would_be_seen() -> None:
     """The guard can fail: single reads raise, and so do array-api-compat's own `clip` and `sign`, which ours replace."""
     import array_api_compat.cupy as standard
