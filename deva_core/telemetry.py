@@ -175,7 +175,7 @@ def probes(n: int, like: Array, b: Backend) -> Array:
     rows = xp.arange(n, dtype=xp.int32, device=device) % PRIME
     places = 2 ** xp.arange(PROBES, dtype=xp.int32, device=device)
     digits = (((rows * rows) % PRIME * WEYL) % PRIME)[:, None] * places % PRIME
-    ones = xp.ones(digits.shape, dtype=like.dtype, device=device)
+    ones = b.zeros(digits.shape, like) + 1.0
     return xp.where(2 * digits < PRIME, ones, -ones)
 
 

@@ -63,6 +63,26 @@ def rules_agree_with_numpy_and_read_nothing_back() -> None:
                     assert ours.params[name].dtype == dtype and gone <= tolerance, f"{rule} {name} {dtype}: {gone}"
 
 
+def the_generic_host_takes_its_arrays() -> None:
+    """`deva_core.Optimizer`, which knows no CuPy, on nested containers of its arrays; it may wait for the device."""
+    import cupy
+
+    from deva_core import Optimizer
+
+    for rule in (Muon(), AdaGO(), DeVA()):
+        ends = []
+        for make in (np.asarray, cupy.asarray):
+            W = {"layers": [make(gradients(0, "float64")["(3, 5)"]), make(gradients(0, "float64")["(3,)"])]}
+            optimizer = Optimizer(rule)
+            state = optimizer.init(W)
+            for t in (1, 2, 3):
+                grads = [make(gradients(t, "float64")[name]) for name in ("(3, 5)", "(3,)")]
+                W, state = optimizer.step(W, {"layers": grads}, state)
+            ends.append(W["layers"])
+        for ours, theirs in zip(*ends, strict=True):
+            assert type(theirs) is cupy.ndarray and np.allclose(ours, cupy.asnumpy(theirs), rtol=0, atol=1e-12), rule
+
+
 def telemetry_is_numpys_and_reads_nothing_back() -> None:
     """An observed step of every rule, under the guard; read afterwards, the numbers are NumPy's."""
     import cupy
@@ -314,6 +334,8 @@ CHECKS = (
     the_boundary_copies_and_keeps_dtypes,
     what_cannot_be_done_is_refused_in_words,
     the_host_takes_nested_containers_and_writes_nothing,
+    the_generic_host_takes_its_arrays,
+    telemetry_is_numpys_and_reads_nothing_back,
     a_run_moves_to_numpy_and_back,
     the_gpu_program_can_step_it,
     the_kit_accepts_it,
