@@ -92,3 +92,10 @@ def test_nested_containers_of_strict_arrays_end_where_numpys_do(rule):
             assert type(y).__module__.startswith("array_api_strict") and np.allclose(
                 x, np.asarray(y), rtol=0, atol=1e-12
             )
+
+
+def test_the_rule_of_ones_own_takes_thirty_lines_at_most():
+    """What it does in every host and in the kit, the page itself shows (tests/test_docs.py)."""
+    page = PAGE.with_name("own_rule.md").read_text(encoding="utf-8")
+    lines = re.search(r"^@dataclass.*?(?=\n```)", page, re.MULTILINE | re.DOTALL)[0].splitlines()
+    assert len([line for line in lines if line.strip()]) <= 30 and lines[1].startswith("class NorMuon")
