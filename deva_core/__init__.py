@@ -24,6 +24,10 @@ from deva_core.rule import Rule as Rule
 from deva_core.rule import hyper as hyper
 from deva_core.rule import hyperparameters as hyperparameters
 from deva_core.rule import option as option
+from deva_core.specification import SPECIFICATION as SPECIFICATION
+from deva_core.specification import SpecificationWarning as SpecificationWarning
+from deva_core.telemetry import Telemetry as Telemetry
+from deva_core.telemetry import observe as observe
 
 RULES = (Muon, AdaGO, DeVA, DeVAVector, AdamW)
 """The rules of this package. A user's own subclass of `Rule` works everywhere without being in it."""

@@ -94,6 +94,10 @@ class AdaGO(Orthogonalized):
         delta = descent(O, α, W, self.lr * self.weight_decay, b)
         return delta, self.State(momentum=M, accumulator=xp.reshape(v2, v2.shape[:-2]))
 
+    def moments(self, S, b):
+        """M and v²."""
+        return S.momentum, S.accumulator[..., None, None]
+
     def step_length(self, c, v2, W, b):
         """s max(ε, η c / v); dialects leave the shape factor off the floor, or the root off v²."""
         s, v = self.shape_factor(W), b.xp.sqrt(v2) if self.accumulator_root else v2

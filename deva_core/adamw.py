@@ -67,3 +67,7 @@ class AdamW(Rule):
         v_hat = v / gap(self.beta2, t, W, b)
         delta = descent(m_hat / (b.xp.sqrt(v_hat) + self.eps), self.lr, W, self.lr * self.weight_decay, b)
         return delta, self.State(exp_avg=m, exp_avg_sq=v)
+
+    def moments(self, S, b):
+        """m and v."""
+        return S.exp_avg, S.exp_avg_sq

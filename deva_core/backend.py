@@ -37,6 +37,7 @@ class Backend:
         replacements: faster functions for those that `deva_core` marks as replaceable, by name. A replacement
             takes the same arguments and must pass the conformance kit with and without it.
         costs: what decides between forms of one computation (`deva_core.costs`).
+        observer: where telemetry goes, by parameter name (`deva_core.observe`); None: nothing of it is computed.
 
     Example:
         >>> import array_api_strict
@@ -52,6 +53,7 @@ class Backend:
     device_of: Callable[[Array], Any] = device
     replacements: Mapping[str, Callable] = field(default_factory=lambda: MappingProxyType({}))
     costs: Costs = Costs()
+    observer: Any = None
 
     def zeros(self, shape: tuple[int, ...], like: Array) -> Array:
         """Zeros of the dtype and on the device of `like`."""

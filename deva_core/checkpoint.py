@@ -4,7 +4,7 @@
 |---|---|
 | tensors | `<parameter>/<field>`, logical `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
 | `format`, `format_version` | `deva-optim`, `1` |
-| `specification_version` | of the rules' arithmetic: trajectories may differ between two of them |
+| `specification_version` | of the rules' arithmetic (`deva_core.SPECIFICATION`): trajectories differ between two of them |
 | `optimizer` | JSON: `count`, and per parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
 | `sha256` | of the whole file, with these 64 digits zero |
 
@@ -17,13 +17,14 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deva_core.rule import Rule, concrete, hyperparameters, is_scalar_array
+from deva_core.specification import SPECIFICATION, SpecificationWarning, changed_since
 
-FORMAT, FORMAT_VERSION, SPECIFICATION_VERSION = "deva-optim", "1", "1"
+FORMAT, FORMAT_VERSION = "deva-optim", "1"
 SCHEDULE = "<schedule>"
 """What stands for a callable hyperparameter."""
 BLANK = "0" * 64
@@ -82,7 +83,7 @@ def pack(entries: Mapping[str, Entry], count: int) -> tuple[dict[str, Any], dict
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "specification_version": SPECIFICATION_VERSION,
+        "specification_version": str(SPECIFICATION),
         "optimizer": json.dumps(optimizer, sort_keys=True),
         "sha256": BLANK,
     }
@@ -153,23 +154,49 @@ def load(
     `deserialize(data)` is safetensors' `load`.
 
     Raises:
-        CheckpointError: the file is corrupt, or names, rules, structural hyperparameters, fields, shapes or
-            dtypes differ. The message says which. Numeric hyperparameters that differ only warn.
+        CheckpointError: the file is corrupt or of a later specification, or names, rules, structural
+            hyperparameters, fields, shapes or dtypes differ. The message says which. Numeric
+            hyperparameters that differ only warn.
     """
     data = Path(path).read_bytes()
     metadata = verified(data)
-    version = metadata.get("specification_version")
-    if version != SPECIFICATION_VERSION:
-        warnings.warn(
-            f"the checkpoint was written under specification version {version}, this is "
-            f"{SPECIFICATION_VERSION}: the trajectory may differ",
-            stacklevel=3,
-        )
+    version = specification_of(metadata)
     optimizer, tensors = described(metadata), decoded(data, deserialize)
     saved = renamed(optimizer["parameters"], rename)
     check_names(saved, live)
     entries = {name: restored(name, *saved[name], entry, tensors) for name, entry in live.items()}
+    warn_of_changes(version, {type(entry.rule).__name__ for entry in entries.values()})
     return optimizer["count"], entries
+
+
+def specification_of(metadata: Mapping[str, str]) -> int:
+    """The version of the arithmetic that a file's run began with.
+
+    Raises:
+        CheckpointError: there is none, or it is later than this library's, which cannot know what it changed.
+    """
+    version = str(metadata.get("specification_version"))
+    if not (version.isascii() and version.isdigit() and int(version) >= 1):
+        raise CheckpointError(f"the specification version is malformed: {version!r}")
+    if int(version) > SPECIFICATION:
+        raise CheckpointError(
+            f"written under specification version {version}, and this library has {SPECIFICATION}: it cannot know what "
+            "changed; update deva-optim, or load with the release that wrote the file"
+        )
+    return int(version)
+
+
+def warn_of_changes(version: int, rules: Iterable[str]) -> None:
+    """Say so where the run began under an earlier arithmetic of one of these rules."""
+    changes = changed_since(version, rules)
+    if changes:
+        words = "; ".join(f"version {later} changed {', '.join(names)}" for later, names in changes.items())
+        warnings.warn(
+            f"the checkpoint was written under specification version {version}: {words}. The run goes on under version "
+            f"{SPECIFICATION}, and will not end where it would have; docs/versioning.md says what changed",
+            SpecificationWarning,
+            stacklevel=4,
+        )
 
 
 def decoded(data: bytes, deserialize: Callable[[bytes], Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -133,6 +133,12 @@ class DeVA(Orthogonalized):
             length = length * (1 - decay)
         return descent(U, length, W, decay, b), S._replace(momentum=M)
 
+    def moments(self, S, b):
+        """M, turned back from the basis, and V (factored: the product of its marginals' roots)."""
+        r, c = S.row_second_moment, S.column_second_moment
+        V = b.xp.sqrt(r) * b.xp.sqrt(c) if self.factored else S.second_moment
+        return rotate_back(S.momentum, S.row_basis, S.column_basis, b), V * S.scale**2
+
     def refreshed(self, S: DeVAState, t: Any, b: Backend) -> DeVAState:
         """S with the bases of step t."""
         return b.cond(t == 1, lambda S: first_bases(S, self.basis, b), lambda S: self.turned_if_due(S, t, b), S)

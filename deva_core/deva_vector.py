@@ -87,3 +87,7 @@ class DeVAVector(Rule):
         ratio = m2 / or_one(v_hat + self.eps * (mean(v_hat, b) if self.eps_mode == "relative" else 1.0), b)
         delta = descent(xp.sqrt(ratio) * xp.sign(n), self.lr, W, self.lr * self.weight_decay, b)
         return delta, self.State(momentum=m, second_moment=v, scale=scale)
+
+    def moments(self, S, b):
+        """m and v."""
+        return S.momentum, S.second_moment * S.scale**2

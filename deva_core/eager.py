@@ -20,6 +20,7 @@ from deva_core.parameter import (
     two_axes_are_a_matrix,
 )
 from deva_core.rule import Rule
+from deva_core.telemetry import watched
 from deva_core.tree import named_leaves, with_leaves
 
 
@@ -143,7 +144,7 @@ class Optimizer:
         """
         leaves, gradients = named_leaves(params), named_leaves(grads)
         self.check_names(leaves, gradients, state)
-        parameters, b = self.assignment(leaves), self.backend_of(leaves)
+        parameters, b = self.assignment(leaves), watched(self.backend_of(leaves))
         rules, new, slots, work = ResolvedRules(state.count, b), {}, dict(state.slots), {}
         for name, G in gradients.items():
             W, p = leaves[name], parameters[name]

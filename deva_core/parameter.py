@@ -1,6 +1,7 @@
 """One parameter of a model: which rule it gets, as which matrix, and one step of it. Hosts are loops over these."""
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,9 @@ from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
 from deva_core.layout import Layout, as_layout
 from deva_core.rule import Rule
-from deva_core.stacks import Step, advance, advance_all
+from deva_core.stacks import Done, Step, advance, advance_all
 from deva_core.table import table
+from deva_core.telemetry import gathered
 from deva_core.tree import named_leaves
 
 State = Any
@@ -97,23 +99,28 @@ class Parameter:
         Ws, Gs, states = self.parts(W, b), self.parts(G, b), wrapped(state)
         return {block: Step(rule, Gs[block], states[block], Ws[block], t) for block in Ws}
 
-    def update(self, G: Array, state: State, W: Array, t: Any, rule: Rule, b: Backend) -> tuple[Array, State]:
-        """`(delta, state)` of step t, the delta of W's shape in working precision. An empty parameter has no update."""
+    def update(self, G: Array, state: State, W: Array, t: Any, rule: Rule, b: Backend) -> Done:
+        """Step t, the delta of W's shape in working precision. An empty parameter has no update."""
         done = {block: advance(step, b) for block, step in self.steps(G, state, W, t, rule, b).items()}
-        return self.joined(done, b) if done else (b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False), state)
+        return self.joined(done, b) if done else Done(b.xp.astype(W, working_dtype(W.dtype, b.xp), copy=False), state)
 
-    def joined(self, done: Mapping[str, tuple[Array, Any]], b: Backend) -> tuple[Array, State]:
-        """The parameter's delta and state from its blocks'."""
+    def joined(self, done: Mapping[str, Done], b: Backend) -> Done:
+        """The parameter's step from its blocks'."""
+        seen = [part.seen for part in done.values() if part.seen is not None]
+        whole = gathered(seen, [math.prod(shape) for shape in self.part_shapes], b) if seen else None
         if self.is_plain:
-            return done[""]
-        delta = self.whole({block: delta for block, (delta, _) in done.items()}, b)
-        return delta, unwrapped({block: new for block, (_, new) in done.items()})
+            return Done(*done[""][:2], whole)
+        delta = self.whole({block: part.delta for block, part in done.items()}, b)
+        return Done(delta, unwrapped({block: part.state for block, part in done.items()}), whole)
 
 
 def finished(
     work: Mapping[Any, tuple[Parameter, Mapping[str, Step]]], b: Backend
 ) -> Iterator[dict[Any, tuple[Array, State]]]:
-    """`(delta, state)` of parameters, by the keys of `work`, as their blocks are done: those stepped together at once."""
+    """`(delta, state)` of parameters, by the keys of `work`, as their blocks are done: those stepped together at once.
+
+    What was seen of them goes to the backend's observer.
+    """
     steps = {(key, block): step for key, (_, blocks) in work.items() for block, step in blocks.items()}
     pending: dict[Any, dict[str, Any]] = {}
     for bundle in advance_all(steps, b):
@@ -121,12 +128,15 @@ def finished(
             pending.setdefault(key, {})[block] = result
         ready = [key for key, _ in bundle if len(pending.get(key, ())) == len(work[key][1])]
         if ready:
-            yield {key: joined_in_order(*work[key], pending.pop(key), b) for key in dict.fromkeys(ready)}
+            yield {key: told(*work[key], pending.pop(key), b) for key in dict.fromkeys(ready)}
 
 
-def joined_in_order(p: Parameter, steps: Mapping[str, Step], done: Mapping[str, Any], b: Backend) -> Any:
+def told(p: Parameter, steps: Mapping[str, Step], done: Mapping[str, Done], b: Backend) -> tuple[Array, State]:
     """The parameter's delta and state, its blocks in their own order however they were bundled."""
-    return p.joined(done if p.is_plain else {block: done[block] for block in steps}, b)
+    delta, state, seen = p.joined(done if p.is_plain else {block: done[block] for block in steps}, b)
+    if seen is not None:
+        b.observer[p.name] = seen
+    return delta, state
 
 
 def wrapped(state: State) -> dict[str, Any]:

@@ -249,6 +249,10 @@ class Rule:
         """
         raise NotImplementedError
 
+    def moments(self, S: Any, b: Backend) -> tuple[Array | None, Array | None]:
+        """For telemetry: the momentum, in W's coordinates, and the second moment, in true units; None where there is none."""
+        return getattr(S, self.narrowable[0]) if self.narrowable else None, None
+
     @classmethod
     def dialect(cls, name: str, **overrides: Any) -> Self:
         """The rule with a public implementation's defaults and exactly its arithmetic.

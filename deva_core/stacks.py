@@ -1,10 +1,12 @@
 """Equal parameters step together: a rule's update runs once over their stack, whatever their number."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from deva_core.backend import Array, Backend, working_dtype
 from deva_core.rule import Rule
+from deva_core.telemetry import Telemetry, observed
 
 
 class Step(NamedTuple):
@@ -20,6 +22,14 @@ class Step(NamedTuple):
     def kind(self) -> Hashable:
         """What steps that can be stacked have in common."""
         return id(self.rule), tuple(self.W.shape), self.W.dtype, self.G.dtype, self.t
+
+
+class Done(NamedTuple):
+    """A step's result; `seen` is what was observed of it, where someone looks."""
+
+    delta: Array
+    state: Any
+    seen: Telemetry | None = None
 
 
 def bundles(steps: list[Step], b: Backend) -> Iterator[list[int]]:
@@ -64,24 +74,28 @@ def together(steps: list[Step], b: Backend) -> Step:
     return Step(first.rule, G, S, W, first.t)
 
 
-def advance(step: Step, b: Backend) -> tuple[Array, Any]:
-    """`(delta, state)` of one step."""
+def advance(step: Step, b: Backend) -> Done:
+    """One step."""
     rule, G, S, W, t = working(step, b)
-    return rule.update(G, S, W, t, b)
+    return Done(*(rule.update if b.observer is None else partial(observed, rule))(G, S, W, t, b))
 
 
-def advance_bundle(steps: list[Step], b: Backend) -> list[tuple[Array, Any]]:
-    """`(delta, state)` of equal steps, computed together."""
+def advance_bundle(steps: list[Step], b: Backend) -> list[Done]:
+    """Equal steps, computed together."""
     if len(steps) == 1:
         return [advance(steps[0], b)]
     vector = steps[0].W.ndim == 1
-    delta, S = advance(together(steps, b), b)
+    delta, S, seen = advance(together(steps, b), b)
     fields = zip(*(unstacked(x, vector, b) for x in S), strict=True)
-    return [(d, type(S)(*x)) for d, x in zip(unstacked(delta, vector, b), fields, strict=True)]
+    done = [Done(d, type(S)(*x)) for d, x in zip(unstacked(delta, vector, b), fields, strict=True)]
+    if seen is None:
+        return done
+    columns = zip(*map(b.xp.unstack, seen), strict=True)
+    return [one._replace(seen=Telemetry(*x)) for one, x in zip(done, columns, strict=True)]
 
 
-def advance_all(steps: Mapping[Any, Step], b: Backend) -> Iterator[dict[Any, tuple[Array, Any]]]:
-    """`(delta, state)` of each step by its key, in working precision, bundle by bundle."""
+def advance_all(steps: Mapping[Any, Step], b: Backend) -> Iterator[dict[Any, Done]]:
+    """Each step by its key, in working precision, bundle by bundle."""
     keys = list(steps)
     for members in bundles([steps[key] for key in keys], b):
         chosen = [keys[k] for k in members]

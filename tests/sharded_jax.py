@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from deva_core import AdaGO, DeVA, Muon
+from deva_core import AdaGO, DeVA, Muon, observe
 from deva_jax import transform
 
 RULES = {"muon": Muon, "adago": AdaGO, "deva": lambda **v: DeVA(precondition_frequency=2, ns_steps=2, **v)}
@@ -61,6 +61,18 @@ def train(optimizer, params) -> tuple[dict, dict]:
     return params, {"traces": len(traces), "held": held, "moved": moved(text), "products": products(text)}
 
 
+def seen(optimizer, params) -> dict[str, list[float]]:
+    """What `observe` shows of a first step."""
+
+    @jax.jit
+    def step(params, state):
+        with observe() as found:
+            optimizer.update(jax.tree.map(jnp.sin, params), state, params)
+        return found
+
+    return {name: [float(x) for x in numbers] for name, numbers in step(params, optimizer.init(params)).items()}
+
+
 def products(text: str) -> dict[str, int]:
     """How many products of two matrices are in the program, by their shape; those of a loop count once."""
     found: dict[str, int] = {}
@@ -91,8 +103,12 @@ def main(name: str, axes: str) -> dict:
     sharding = NamedSharding(mesh, PartitionSpec(names))
     alone, one = train(transform(rule, layout=LAYOUT), model())
     together, eight = train(transform(rule, layout=LAYOUT, stack_sharding=sharding), model(mesh))
+    shown = [
+        seen(transform(rule, layout=LAYOUT, **how), W)
+        for how, W in (({}, model()), ({"stack_sharding": sharding}, model(mesh)))
+    ]
     apart = jax.tree.map(lambda a, b: float(np.abs(np.asarray(a) - np.asarray(b)).max()), alone, together)
-    return {"apart": max(jax.tree.leaves(apart)), "one": one, "eight": eight}
+    return {"apart": max(jax.tree.leaves(apart)), "one": one, "eight": eight, "seen": shown}
 
 
 if __name__ == "__main__":

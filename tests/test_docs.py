@@ -23,7 +23,14 @@ from deva_core import RULES, AdaGO, AdamW, DeVA, DeVAVector, Muon, hyperparamete
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 JAX = ("jax", "optax")
-NEEDS = {"torch": ("torch",), "deva_torch": ("torch",), "deva_cupy": ("cupy",), "cupy": ("cupy",)}
+NEEDS = {
+    "dask": ("dask",),
+    "mlx": ("mlx",),
+    "torch": ("torch",),
+    "deva_torch": ("torch",),
+    "deva_cupy": ("cupy",),
+    "cupy": ("cupy",),
+}
 NEEDS |= dict.fromkeys((*JAX, "deva_jax"), JAX)
 NEEDS |= {name: (name,) for name in ("flax", "equinox", "orbax")}
 KINDS = {"python", "pycon", "py", "text", "console", "toml"}

@@ -42,6 +42,14 @@ def test_eight_devices_end_where_one_does(reports, name):
     assert reports[name]["apart"] < 1e-9
 
 
+@pytest.mark.parametrize("name", sorted(AXES))
+def test_telemetry_shows_the_same_numbers_on_eight_devices(reports, name):
+    one, eight = reports[name]["seen"]
+    assert one.keys() == eight.keys() and len(one) > 2
+    for parameter, numbers in one.items():
+        assert eight[parameter] == pytest.approx(numbers, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
 @pytest.mark.parametrize("name", AXES)
 def test_no_device_gathers_more_than_one_matrix(reports, name):
     """Of all operations between devices only the all-to-all, which moves shares, is that large.

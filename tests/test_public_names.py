@@ -22,6 +22,7 @@ REASONS = {
     "deva_core.POLAR_EXPRESS": "a constant",
     "deva_core.QUINTIC_5": "a constant",
     "deva_core.RULES": "a constant",
+    "deva_core.SPECIFICATION": "a constant",
 }
 NOT_RUN = {"deva_cupy": "CuPy needs a GPU: its examples are there, but skipped"}
 

@@ -18,9 +18,9 @@ from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec, get_abstract_mesh
 
 from deva_core import Backend
-from deva_core.stacks import Step
+from deva_core.stacks import Done, Step
 from deva_core.stacks import advance as advance_step
-from deva_jax._stack import STACK_BYTES, Leaf, Slot, Stacking, over_stack
+from deva_jax._stack import STACK_BYTES, Leaf, Moved, Slot, Stacking, over_stack
 from deva_jax._stack import advance_all as advance_alone
 
 
@@ -131,27 +131,27 @@ def longer_side(shape: tuple[int, ...]) -> int | None:
 
 def advance_all(
     leaves: Mapping[str, Leaf], count: jax.Array, b: Backend, how: Stacking, sharding: Any
-) -> dict[str, tuple[jax.Array, Slot]]:
-    """Each leaf's delta and next slot, matrices divided among devices, other leaves where they are."""
+) -> dict[str, Moved]:
+    """Each leaf's step, matrices divided among devices, other leaves where they are."""
     if sharding is None or not isinstance(count, Tracer):
         return advance_alone(leaves, count, b, how)
     divided = {name: leaf for name, leaf in leaves.items() if leaf.rule.matrix and 0 not in leaf.parameter.shape}
-    done: dict[str, tuple[jax.Array, Slot]] = {}
+    done: dict[str, Moved] = {}
     for name, leaf in leaves.items():
         if name not in divided:
             done |= advance_alone({name: leaf}, count, b, how)
     return done | advance_divided(divided, Devices.of(sharding), b)
 
 
-def advance_divided(leaves: Mapping[str, Leaf], devices: Devices, b: Backend) -> dict[str, tuple[jax.Array, Slot]]:
+def advance_divided(leaves: Mapping[str, Leaf], devices: Devices, b: Backend) -> dict[str, Moved]:
     """The steps of leaves with matrices."""
-    done: dict[tuple[str, str], tuple[jax.Array, Any]] = {}
+    done: dict[tuple[str, str], Done] = {}
     for parts in stacks(parts_of(leaves, b), devices):
         done |= zip(((part.leaf, part.block) for part in parts), advance_stack(parts, devices, b), strict=True)
     steps = {}
     for name, leaf in leaves.items():
-        delta, state = leaf.parameter.joined({block: done[name, block] for block in leaf.parameter.blocks}, b)
-        steps[name] = delta, Slot(leaf.slot.step + 1, state)
+        delta, state, seen = leaf.parameter.joined({block: done[name, block] for block in leaf.parameter.blocks}, b)
+        steps[name] = Moved(delta, Slot(leaf.slot.step + 1, state), seen)
     return steps
 
 
@@ -178,11 +178,11 @@ def stacks(parts: Iterator[Part], devices: Devices) -> Iterator[list[Part]]:
         yield chunk
 
 
-def advance_stack(parts: list[Part], devices: Devices, b: Backend) -> list[tuple[jax.Array, Any]]:
-    """The steps of parts of one kind: `(delta, state)` of each."""
+def advance_stack(parts: list[Part], devices: Devices, b: Backend) -> list[Done]:
+    """The steps of parts of one kind."""
     rule = parts[0].step.rule
 
-    def one(operands: tuple, b: Backend = b) -> tuple[jax.Array, Any]:
+    def one(operands: tuple, b: Backend = b) -> Done:
         return advance_step(Step(rule, *operands), b)
 
     def share(stack: tuple) -> Any:
@@ -193,7 +193,9 @@ def advance_stack(parts: list[Part], devices: Devices, b: Backend) -> list[tuple
     done, start = [], 0
     for part in parts:
         stop = start + part.count
-        done.append(jax.tree.map(lambda x, like, k=start: cut(x, k, like), steps, (part.step.W, part.step.S)))
+        delta, state = jax.tree.map(lambda x, like, k=start: cut(x, k, like), steps[:2], (part.step.W, part.step.S))
+        seen = jax.tree.map(lambda x, k=slice(start, stop), batch=part.batch: x[k].reshape(batch), steps.seen)
+        done.append(Done(delta, state, seen))
         start = stop
     return done
 

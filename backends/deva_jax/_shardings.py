@@ -12,6 +12,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec, auto_axes, get_
 
 from deva_core import Rule, hyperparameters
 from deva_core.parameter import Parameter
+from deva_core.telemetry import Telemetry, watched
 from deva_jax._devices import Devices
 from deva_jax._tree import named
 
@@ -64,7 +65,7 @@ class Placed:
     def __init__(self, functions: Any) -> None:
         self.plain, self.sharding = functions, functions.sharding
         self.arrays = arrays_of(functions.rule), arrays_of(functions.vector_rule)
-        self.typed_update = jax.jit(self.update_typed)
+        self.typed_update = jax.jit(self.update_typed, static_argnums=0)
 
     def untyped(self, name: str, out: Any) -> Any:
         """A function of the transformation, computed where all axes are `Auto`; `out` has its results' shardings.
@@ -107,13 +108,21 @@ class Placed:
         """The deltas to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
         if params is None or explicit_mesh(params, self.sharding) is None:
             return self.plain.update(updates, state, params)
-        return self.typed_update(self.arrays, updates, state, params)
+        noted = watched(self.plain.b).observer
+        if noted is None:
+            return self.typed_update("update", self.arrays, updates, state, params)
+        deltas, state, seen = self.typed_update("observed", self.arrays, updates, state, params)
+        noted.update(seen)
+        return deltas, state
 
-    def update_typed(self, arrays: Any, updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
-        """`update` on an explicit mesh."""
+    def update_typed(self, name: str, arrays: Any, updates: Any, state: Any, params: Any) -> tuple[Any, ...]:
+        """`update` or `observed` on an explicit mesh."""
         mesh = explicit_mesh(params, self.sharding)
         leaves, structure = named(params)
-        gradients, _ = named(updates)
-        deltas = [None if gradients.get(name) is None else sharding_of(W, mesh) for name, W in leaves.items()]
+        gradients = {name: G for name, G in named(updates)[0].items() if G is not None}
+        deltas = [sharding_of(W, mesh) if name in gradients else None for name, W in leaves.items()]
         out = structure.unflatten(deltas), jax.tree.map(lambda x: sharding_of(x, mesh), state)
-        return self.untyped("update", out)(arrays, updates, state, params)
+        if name == "observed":
+            number = NamedSharding(mesh, PartitionSpec())
+            out = *out, dict.fromkeys(gradients, Telemetry(*[number] * len(Telemetry._fields)))
+        return self.untyped(name, out)(arrays, updates, state, params)

@@ -17,6 +17,8 @@ from jax.core import Tracer
 
 from deva_core import Backend, Rule
 from deva_core.parameter import Parameter
+from deva_core.stacks import Done
+from deva_core.telemetry import Telemetry
 
 SMALL = 2**14
 """Entries of a matrix up to which a CPU computes its products on one thread: two parts of a stack run on two."""
@@ -44,6 +46,14 @@ class Slot(NamedTuple):
 
     step: jax.Array
     state: Any
+
+
+class Moved(NamedTuple):
+    """One leaf's step: the delta, the next slot, and what was seen of it, where someone looks."""
+
+    delta: jax.Array
+    slot: Slot
+    seen: Telemetry | None
 
 
 class Leaf(NamedTuple):
@@ -93,14 +103,12 @@ class Stacking:
         yield from (leaves[start:stop] for start, stop in pairwise(edges))
 
 
-def advance_all(
-    leaves: Mapping[str, Leaf], count: jax.Array, b: Backend, how: Stacking
-) -> dict[str, tuple[jax.Array, Slot]]:
-    """Each leaf's delta and next slot. Outside `jax.jit` leaf by leaf: a loop would be compiled at every step."""
+def advance_all(leaves: Mapping[str, Leaf], count: jax.Array, b: Backend, how: Stacking) -> dict[str, Moved]:
+    """Each leaf's step. Outside `jax.jit` leaf by leaf: a loop would be compiled at every step."""
     groups: dict[Hashable, list[str]] = {}
     for name, leaf in leaves.items():
         groups.setdefault(leaf.kind if isinstance(count, Tracer) else name, []).append(name)
-    done: dict[str, tuple[jax.Array, Slot]] = {}
+    done: dict[str, Moved] = {}
     indices = Indices(count, how)
     for names in groups.values():
         parts = how.parts([leaves[name] for name in names])
@@ -108,11 +116,11 @@ def advance_all(
     return done
 
 
-def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -> list[tuple[jax.Array, Slot]]:
+def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -> list[Moved]:
     """The steps of leaves of one kind."""
     first = leaves[0]
 
-    def one(operands: tuple, b: Backend = b) -> tuple[jax.Array, Any]:
+    def one(operands: tuple, b: Backend = b) -> Done:
         G, S, W, t = operands
         return first.parameter.update(G, S, W, t, first.rule, b)
 
@@ -122,7 +130,7 @@ def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -
     else:
         stack = jax.tree.map(lambda *xs: stacked(xs), *operands)
         steps = indices.unstacked(over_stack(one, stack, b, loop=how.one_by_one and first.rule.matrix), len(leaves))
-    return [(delta, Slot(x[3], S)) for (delta, S), x in zip(steps, operands, strict=True)]
+    return [Moved(delta, Slot(x[3], S), seen) for (delta, S, seen), x in zip(steps, operands, strict=True)]
 
 
 def over_stack(one: Callable, stack: tuple, b: Backend, loop: bool) -> Any:

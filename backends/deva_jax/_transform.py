@@ -20,6 +20,7 @@ from deva_core.parameter import (
     following,
 )
 from deva_core.parameter import explain as table
+from deva_core.telemetry import Telemetry, observe, watched
 from deva_jax._backend import backend, checked_compute_dtype
 from deva_jax._devices import advance_all, checked_stack_sharding
 from deva_jax._shardings import Placed
@@ -141,17 +142,24 @@ class Transform:
         stray = next((name for name in gradients if name not in leaves), None)
         if stray is not None:
             raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
-        parameters, rules = self.assignment(leaves), ResolvedRules(state.count, self.b)
+        parameters, rules, b = self.assignment(leaves), ResolvedRules(state.count, self.b), watched(self.b)
         slots, steps = dict(zip(leaves, structure.flatten_up_to(state.slots), strict=True)), {}
         for name, G in gradients.items():
             if G is not None:
                 W, p = jnp.asarray(leaves[name]), parameters[name]
                 check_gradient(name, G, W, self.b.xp)
                 steps[name] = Leaf(p, rules[p.rule, W], jnp.asarray(G), self.filled(p, W, slots[name]), W)
-        done = advance_all(steps, jnp.asarray(state.count), self.b, self.how, self.sharding)
-        deltas = structure.unflatten([done[name][0] if name in done else None for name in leaves])
-        slots |= {name: as_given(slots[name], slot) for name, (_, slot) in done.items()}
+        done = advance_all(steps, jnp.asarray(state.count), b, self.how, self.sharding)
+        deltas = structure.unflatten([done[name].delta if name in done else None for name in leaves])
+        slots |= {name: as_given(slots[name], one.slot) for name, one in done.items()}
+        if b.observer is not None:
+            b.observer.update({name: one.seen for name, one in done.items() if one.seen is not None})
         return deltas, RuleState(state.count + 1, structure.unflatten(list(slots.values())))
+
+    def observed(self, updates: Any, state: RuleState, params: Params) -> tuple[Any, RuleState, dict[str, Telemetry]]:
+        """`update`, and what was seen of it."""
+        with observe() as seen:
+            return *self.update(updates, state, params), seen
 
 
 def with_vector_lr(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:

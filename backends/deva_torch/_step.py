@@ -10,6 +10,7 @@ from deva_core import Backend, Rule
 from deva_core.parameter import Parameter, fields, finished
 from deva_core.stacks import Step
 from deva_core.stacks import advance as advance_step
+from deva_core.telemetry import watched
 from deva_torch import _foreach as foreach
 from deva_torch._blocks import blocks, keep_freed_memory, worth_blocks
 from deva_torch._precision import Precision, Store, move
@@ -36,7 +37,7 @@ def advance(
     devices = list(dict.fromkeys(item.p.device for item in work))
     for device in devices:
         here = {k: item for k, item in enumerate(work) if item.p.device == device}
-        b = backend_of(next(iter(here.values())).p)
+        b = watched(backend_of(next(iter(here.values())).p))
         alone = {k: cost(item) for k, item in here.items() if device.type == "cpu" and stands_alone(item, b)}
         share(lambda k, here=here, b=b: advance_on_one_device({k: here[k]}, slots, stores, b), alone)
         if rest := {k: item for k, item in here.items() if k not in alone}:
@@ -64,7 +65,7 @@ def advance_on_one_device(
     for k, (p, parameter, G, rule) in work.items():
         slot, t = slots[k], slots[k]["step"] + 1
         state = parameter.from_fields(slot)
-        if rule.elementwise and b.replacements and worth_blocks(p, G, *state):
+        if rule.elementwise and b.replacements and b.observer is None and worth_blocks(p, G, *state):
             advance_in_blocks(p, G, state, t, rule, stores[k], b)
         else:
             steps[k] = parameter, parameter.steps(G, state, p, t, rule, b)
@@ -82,7 +83,7 @@ def advance_in_blocks(
     kept = () if store.compensation is None else (store.compensation,)
     for W, g, *rest in blocks(p, G, *kept, *state):
         parts = rest[len(kept) :]
-        delta, new = advance_step(Step(rule, g, type(state)(*parts), W, t), b)
+        delta, new, _ = advance_step(Step(rule, g, type(state)(*parts), W, t), b)
         move([W], [delta], [store._replace(compensation=rest[0]) if kept else store])
         for old, x in zip(parts, new, strict=True):
             if x is not old:

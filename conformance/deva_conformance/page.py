@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from deva_conformance.precision import HONEST
 from deva_conformance.report import Report, Result, describe, program_name, unit_roundoff_of
 from deva_conformance.tolerance import THRESHOLD
+from deva_core import SPECIFICATION
 
 STYLE = """
 :root{color-scheme:light dark;--page:#fff;--text:#1c2330;--soft:#555;--code:#f5f6f8;--link:#1a4fb4}
@@ -149,8 +150,8 @@ def page(report: Report) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Conformance: {verdict}</title><style>{STYLE}</style><h1>Conformance: {verdict}</h1>"
-        f"<p>Profile {report.profile}, seed {report.seed}: {report.executed} cases; {counts}. A number is the worst error "
-        f"in units of the rounding error that is due (at most {THRESHOLD:g}).</p>{legend()}"
+        f"<p>Specification version {SPECIFICATION}, profile {report.profile}, seed {report.seed}: {report.executed} cases; "
+        f"{counts}. A number is the worst error in units of the rounding error that is due (at most {THRESHOLD:g}).</p>{legend()}"
         f"<h2>By dtype</h2>{dtypes}{notes(report)}<h2>By rule</h2>{rules}"
         f"{'<h2>What broke</h2>' if failures else ''}{failures}</html>\n"
     )

@@ -14,6 +14,7 @@ from deva_conformance.cases import Case
 from deva_conformance.identity import Identity, encode
 from deva_conformance.precision import HONEST, PROMOTED, Observed, total
 from deva_conformance.tolerance import DOUBLE, SINGLE, THRESHOLD
+from deva_core import SPECIFICATION
 
 STATUSES = ("pass", "fail", "error", "not_supported", "expected", "not_run")
 PACKAGES = ("deva-optim", "numpy", "hypothesis", "torch", "jax", "array-api-compat")
@@ -203,6 +204,7 @@ class Report:
             "interrupted": self.interrupted,
             "profile": self.profile,
             "seed": self.seed,
+            "specification": SPECIFICATION,
             "threshold": THRESHOLD,
             "counts": self.counts(),
             "executed": self.executed,

@@ -63,6 +63,51 @@ def rules_agree_with_numpy_and_read_nothing_back() -> None:
                     assert ours.params[name].dtype == dtype and gone <= tolerance, f"{rule} {name} {dtype}: {gone}"
 
 
+def the_generic_host_takes_its_arrays() -> None:
+    """`deva_core.Optimizer`, which knows no CuPy, on nested containers of its arrays; it may wait for the device."""
+    import cupy
+
+    from deva_core import Optimizer
+
+    for rule in (Muon(), AdaGO(), DeVA()):
+        ends = []
+        for make in (np.asarray, cupy.asarray):
+            W = {"layers": [make(gradients(0, "float64")["(3, 5)"]), make(gradients(0, "float64")["(3,)"])]}
+            optimizer = Optimizer(rule)
+            state = optimizer.init(W)
+            for t in (1, 2, 3):
+                grads = [make(gradients(t, "float64")[name]) for name in ("(3, 5)", "(3,)")]
+                W, state = optimizer.step(W, {"layers": grads}, state)
+            ends.append(W["layers"])
+        for ours, theirs in zip(*ends, strict=True):
+            assert type(theirs) is cupy.ndarray and np.allclose(ours, cupy.asnumpy(theirs), rtol=0, atol=1e-12), rule
+
+
+def telemetry_is_numpys_and_reads_nothing_back() -> None:
+    """An observed step of every rule, under the guard; read afterwards, the numbers are NumPy's."""
+    import cupy
+
+    import deva_numpy
+    from deva_core import observe
+    from deva_cupy import Optimizer
+    from tests.fake_cupy._array import guard
+
+    for rule in VARIANTS:
+        W, G = gradients(0, "float64"), gradients(1, "float64")
+        layout = {name: "vector" if X.ndim < 2 else "... out in" for name, X in W.items()}
+        ours, theirs = Optimizer(rule, layout=layout), deva_numpy.Optimizer(rule, layout=layout)
+        there, grads = ({name: cupy.asarray(X) for name, X in Xs.items()} for Xs in (W, G))
+        state = ours.init(there)
+        with observe() as seen, guard.on():
+            ours.step(there, grads, state)
+        with observe() as expected:
+            theirs.step(W, G, theirs.init(W))
+        assert seen.keys() == expected.keys() == W.keys()
+        for name, numbers in expected.items():
+            got = [float(x) for x in seen[name]]
+            assert np.allclose(got, [float(x) for x in numbers], rtol=1e-9, atol=1e-18, equal_nan=True), (rule, name)
+
+
 def a_read_in_a_step_would_be_seen() -> None:
     """The guard can fail: single reads raise, and so do array-api-compat's own `clip` and `sign`, which ours replace."""
     import array_api_compat.cupy as standard
@@ -289,6 +334,8 @@ CHECKS = (
     the_boundary_copies_and_keeps_dtypes,
     what_cannot_be_done_is_refused_in_words,
     the_host_takes_nested_containers_and_writes_nothing,
+    the_generic_host_takes_its_arrays,
+    telemetry_is_numpys_and_reads_nothing_back,
     a_run_moves_to_numpy_and_back,
     the_gpu_program_can_step_it,
     the_kit_accepts_it,

@@ -1,0 +1,37 @@
+"""The version of the arithmetic: which trajectory a rule's name stands for (docs/versioning.md).
+
+Two releases of one version agree to rounding: they may multiply, stack and add in another order. Whatever else changes
+the parameters that a run arrives at is another version: a constant, a default, an order of operations that differs in
+exact arithmetic, the convention that gives a parameter its rule.
+"""
+
+from collections.abc import Iterable, Mapping
+
+SPECIFICATION = 1
+
+CHANGES: Mapping[int, tuple[str, ...]] = {}
+"""For each version after the first, the rules whose trajectories it changed."""
+
+
+class SpecificationWarning(UserWarning):
+    """A run goes on under another version of the arithmetic than it began with.
+
+    Example:
+        >>> import warnings
+        >>> from deva_core import SpecificationWarning
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", SpecificationWarning)  # for those who would rather stop
+    """
+
+
+def changed_since(version: int, rules: Iterable[str]) -> dict[int, list[str]]:
+    """Which of these rules later versions have changed, by version.
+
+    Example:
+        >>> from deva_core.specification import SPECIFICATION, changed_since
+        >>> changed_since(SPECIFICATION, ["Muon"])
+        {}
+    """
+    rules = set(rules)
+    found = {later: sorted(rules & set(names)) for later, names in CHANGES.items() if later > version}
+    return {later: names for later, names in sorted(found.items()) if names}
