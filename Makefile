@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := numpy torch jax conformance $(if $(shell nvidia-smi -L 2>/dev/null),cupy)
 GROUPS := test
 
-.PHONY: help setup demo test lint docs bench gpu clean
+.PHONY: help setup demo test lint docs bench scoreboard gpu clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / - /'
 
@@ -48,6 +48,9 @@ bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" ad
 	$(BIN)/python -m benchmarks.narrow
 	$(BIN)/python -m benchmarks.replacements
 	$(BIN)/python -m benchmarks.speed $(SPEED)
+
+scoreboard: setup ## the kit on optimizers that others ship, each in an environment of its own: docs/scoreboard.md
+	$(BIN)/python -m benchmarks.scoreboard --publish
 
 gpu: setup ## the kit and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu
