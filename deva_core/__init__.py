@@ -16,9 +16,11 @@ from deva_core.deva import DeVA as DeVA
 from deva_core.deva_vector import DeVAVector as DeVAVector
 from deva_core.eager import Optimizer as Optimizer
 from deva_core.eager import OptimizerState as OptimizerState
+from deva_core.explain import EmbeddingWarning as EmbeddingWarning
+from deva_core.explain import NoMatrixWarning as NoMatrixWarning
 from deva_core.layout import Layout as Layout
+from deva_core.lookup import Route as Route
 from deva_core.muon import Muon as Muon
-from deva_core.parameter import NoMatrixWarning as NoMatrixWarning
 from deva_core.rule import Hyper as Hyper
 from deva_core.rule import Rule as Rule
 from deva_core.rule import hyper as hyper

@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 from deva_core.backend import Array
 from deva_core.elementwise import averages, descent
 from deva_core.linalg import frobenius, polar
-from deva_core.rule import Orthogonalized, Scalar, flag, hyper, option, policy
+from deva_core.rule import Orthogonalized, Scalar, concrete, flag, hyper, option, policy
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -63,6 +63,7 @@ class AdaGO(Orthogonalized):
     clipped: str = policy("gradient", "gradient", "lookahead")
 
     narrowable: ClassVar = ("momentum",)
+    step_is_bound: ClassVar = True
     DIALECTS: ClassVar = {
         "paper": dict(ns_coefficients="exact"),
         "pytorch-optimizer": dict(
@@ -104,3 +105,10 @@ class AdaGO(Orthogonalized):
         if self.floor == "scaled":
             return s * b.xp.clip(self.lr * c / v, self.min_step, None)
         return b.xp.clip(self.lr * s * c / v, self.min_step, None)
+
+    def step_rms(self, shape):
+        """Of a step's bound: c / v is at most 1. None for dialects whose steps have none."""
+        if not self.accumulator_root or self.floor != "scaled" or self.clipped != "gradient":
+            return None
+        lr, floor = concrete(self.lr), concrete(self.min_step)
+        return None if lr is None or floor is None else self.entries(max(lr, floor), shape)

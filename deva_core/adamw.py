@@ -71,3 +71,7 @@ class AdamW(Rule):
     def moments(self, S, b):
         """m and v."""
         return S.exp_avg, S.exp_avg_sq
+
+    def step_rms(self, shape):
+        """Entries move by `lr` while gradients keep their sign."""
+        return self.lr

@@ -91,3 +91,7 @@ class DeVAVector(Rule):
     def moments(self, S, b):
         """m and v."""
         return S.momentum, S.second_moment * S.scale**2
+
+    def step_rms(self, shape):
+        """Entries move by `lr` while gradients keep their sign."""
+        return self.lr

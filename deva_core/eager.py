@@ -1,20 +1,18 @@
 """The functional host: any Array API library, nested containers of arrays in, nested containers out."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from deva_core.backend import Array, Backend, working_dtype
+from deva_core.explain import explain, warn_of_routes
 from deva_core.parameter import (
     DefaultLayout,
-    NoMatrixWarning,
     Parameter,
     State,
     assign,
     check_array,
     check_gradient,
     default_vector_rule,
-    explain,
     finished,
     following,
     two_axes_are_a_matrix,
@@ -46,17 +44,6 @@ class OptimizerState(NamedTuple):
     slots: Mapping[str, Slot]
 
 
-def warn_without_matrix(rule: Rule, parameters: Mapping[str, Parameter]) -> None:
-    """Say so, loudly, when a matrix rule gets no parameter."""
-    if parameters and rule.matrix and not any(p.rule.matrix for p in parameters.values()):
-        warnings.warn(
-            f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n"
-            + explain(parameters.values()),
-            NoMatrixWarning,
-            stacklevel=3,
-        )
-
-
 class ResolvedRules:
     """Rules at one step: every callable hyperparameter called once, every 0-d array cast, for each dtype."""
 
@@ -80,6 +67,8 @@ class Optimizer:
             the matrix rule's lr moves both: the vector rule's lr is multiplied by the schedule over the default lr.
         layout: how parameters are matrices: a pattern for all, a mapping or tree of patterns, or a function of
             name and shape. `"out in"` by default; `"vector"` hands a matrix to the vector rule.
+        weight_decay_mask: what decays, as a mapping or tree of bools, or a function of name and shape; by default
+            everything, as its rule says.
         backend: how to compute; by default the generic `Backend` of the parameters' library.
 
     Example:
@@ -97,12 +86,18 @@ class Optimizer:
     default_layout: DefaultLayout = staticmethod(two_axes_are_a_matrix)
 
     def __init__(
-        self, rule: Rule, vector_rule: Rule | None = None, layout: Any = None, backend: Backend | None = None
+        self,
+        rule: Rule,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        backend: Backend | None = None,
+        *,
+        weight_decay_mask: Any = None,
     ) -> None:
         for name, value in {"rule": rule, "vector_rule": vector_rule}.items():
             if not isinstance(value, Rule) and not (name == "vector_rule" and value is None):
                 raise TypeError(f"Optimizer.{name} must be a Rule such as Muon(), got {value!r}")
-        self.rule, self.layout, self.backend = rule, layout, backend
+        self.rule, self.layout, self.backend, self.weight_decay_mask = rule, layout, backend, weight_decay_mask
         self.vector_rule = following(rule, default_vector_rule(rule) if vector_rule is None else vector_rule)
 
     def __repr__(self) -> str:
@@ -112,10 +107,10 @@ class Optimizer:
     def assignment(self, leaves: Mapping[str, Array]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
         shapes = {name: tuple(W.shape) for name, W in leaves.items()}
-        return assign(shapes, self.rule, self.vector_rule, self.layout, self.default_layout)
+        return assign(shapes, self.rule, self.vector_rule, self.layout, self.default_layout, self.weight_decay_mask)
 
     def explain(self, params: Any) -> str:
-        """A table of every parameter, its layout, its rule and why."""
+        """A table of every parameter before the first step: its layout, its rule, how far that moves it, and why."""
         return explain(self.assignment(named_leaves(params)).values())
 
     def init(self, params: Any) -> OptimizerState:
@@ -126,7 +121,7 @@ class Optimizer:
         """
         leaves = named_leaves(params)
         parameters = self.assignment(leaves)
-        warn_without_matrix(self.rule, parameters)
+        warn_of_routes(self.rule, parameters)
         b = self.backend_of(leaves)
         rules, slots = ResolvedRules(0, b), {}
         for name, W in leaves.items():

@@ -8,9 +8,10 @@
 | `out in kh kw`, `kh kw in out` | a convolution, flattened: `out × (in kh kw)` |
 | `(q k v) in` | three matrices, one below the other (sizes: equal, or `Layout("(q k v) in", q=512, k=128, v=128)`) |
 | `(heads dim) in` | one matrix `dim × in` a head: `Layout("(heads dim) in", heads=12)` |
+| `in out_heads out_dim` | one matrix, its rows kept in two axes |
 
-`out` names rows; `in` and the kernel axes `k kd kh kw` name columns; `batch heads experts layers` are stacked; `dim`
-is the side that is not named otherwise. Other names in parentheses are blocks, each a matrix of its own.
+`out` and `out_…` name rows; `in`, `in_…` and the kernel axes `k kd kh kw` columns; `batch heads experts layers` are
+stacked; `dim` is the side that is not named otherwise. Other names in parentheses are blocks, each a matrix of its own.
 """
 
 import math
@@ -28,6 +29,8 @@ ROLES = {
     **dict.fromkeys(("batch", "heads", "experts", "layers"), BATCH),
 }
 KNOWN = (*ROLES, "dim")
+SIDES = {"out_": ROWS, "in_": COLUMNS}
+"""What names begin with that are parts of a side: flax keeps the heads of an attention's kernel in an axis."""
 
 
 @lru_cache
@@ -56,21 +59,33 @@ def check_names(pattern: str, axes: tuple[tuple[str, ...], ...]) -> None:
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
         raise ValueError(f"layout {pattern!r}: the axis {repeated!r} occurs twice")
-    stray = next((axis[0] for axis in axes if len(axis) == 1 and axis[0] not in (*KNOWN, "...")), None)
+    stray = next((axis[0] for axis in axes if len(axis) == 1 and not (is_known(axis[0]) or axis[0] == "...")), None)
     if stray:
-        raise ValueError(f"layout {pattern!r}: unknown axis {stray!r}; known are {', '.join(KNOWN)} and ...")
+        raise ValueError(
+            f"layout {pattern!r}: unknown axis {stray!r}; known are {', '.join(KNOWN)}, out_… in_… and ..."
+        )
     if "..." in names and names[0] != "...":
         raise ValueError(f"layout {pattern!r}: ... must come first")
     if sum(map(is_blocks, axes)) > 1:
         raise ValueError(f"layout {pattern!r}: only one axis may be made of blocks")
-    sides = {ROLES.get(name) for axis in axes if not is_blocks(axis) for name in axis} - {BATCH, None}
+    sides = {own_role(name) for axis in axes if not is_blocks(axis) for name in axis} - {BATCH, None}
     if len(sides) + any(is_blocks(axis) or "dim" in axis for axis in axes) != 2:
         raise ValueError(f"layout {pattern!r} must name one output and one input side, as in 'out in'")
 
 
 def is_blocks(axis: tuple[str, ...]) -> bool:
     """Whether an axis is a concatenation of blocks rather than a product of axes."""
-    return len(axis) > 1 and not any(name in KNOWN and name != "k" for name in axis)  # k: a kernel axis, or keys
+    return len(axis) > 1 and not any(is_known(name) and name != "k" for name in axis)  # k: a kernel axis, or keys
+
+
+def is_known(name: str) -> bool:
+    """Whether a name has a meaning of its own."""
+    return name == "dim" or own_role(name) is not None
+
+
+def own_role(name: str) -> str | None:
+    """The role that a name has whatever stands beside it."""
+    return ROLES.get(name) or next((role for start, role in SIDES.items() if name.startswith(start)), None)
 
 
 @dataclass(frozen=True, init=False)
@@ -230,7 +245,8 @@ def role_of(name: str, names: list[str]) -> str:
     """Rows, columns or batch; `dim` and blocks (`*`) take the side that no other name has."""
     if name.startswith("..."):
         return BATCH
-    return ROLES.get(name) or (COLUMNS if "out" in names else ROWS)
+    rows = any(own_role(other) == ROWS for other in names)
+    return own_role(name) or (COLUMNS if rows else ROWS)
 
 
 def as_layout(value: Any) -> Layout | None:

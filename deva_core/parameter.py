@@ -1,9 +1,8 @@
 """One parameter of a model: which rule it gets, as which matrix, and one step of it. Hosts are loops over these."""
 
-import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,31 +11,16 @@ from deva_core.backend import Array, Backend, is_float, working_dtype
 from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
 from deva_core.layout import Layout, as_layout
+from deva_core.lookup import Lookup, Route, layout_lookup, mask_lookup
 from deva_core.rule import Rule
 from deva_core.stacks import Done, Step, advance, advance_all
-from deva_core.table import table
 from deva_core.telemetry import gathered
-from deva_core.tree import named_leaves
 
 State = Any
 """A parameter's state: the rule's NamedTuple; of a parameter with blocks, a dict of one for each block."""
 
 DefaultLayout = Callable[[str, tuple[int, ...]], tuple[Any, str]]
 """A framework's convention: from a parameter's name and shape to a layout (or `"vector"`) and the reason."""
-
-
-class NoMatrixWarning(UserWarning):
-    """An optimizer for matrices was given none: every parameter goes to the vector rule.
-
-    Example:
-        >>> import warnings, numpy as np
-        >>> from deva_core import Muon, Optimizer
-        >>> with warnings.catch_warnings(record=True) as seen:
-        ...     warnings.simplefilter("always")
-        ...     state = Optimizer(Muon()).init({"bias": np.zeros(3)})
-        >>> [warning.category.__name__ for warning in seen]
-        ['NoMatrixWarning']
-    """
 
 
 @dataclass(frozen=True)
@@ -48,6 +32,8 @@ class Parameter:
     rule: Rule
     layout: Layout | None
     reason: str
+    named: bool = False
+    """Whether the layout was chosen for this parameter, rather than by a convention."""
 
     @cached_property
     def is_plain(self) -> bool:
@@ -226,29 +212,13 @@ def ambiguous(name: str, shape: tuple[int, ...]) -> ValueError:
     )
 
 
-def layout_lookup(spec: Any, names: Iterable[str]) -> Callable[[str, tuple[int, ...]], Any]:
-    """A layout argument (pattern, mapping by name, tree, or function of name and shape) as a function."""
-    if spec is None:
-        return lambda name, shape: None
-    if isinstance(spec, str | Layout):
-        return lambda name, shape: spec if len(shape) >= 2 else None
-    if callable(spec):
-        return spec
-    table, known = named_leaves(spec), list(names)
-    for name in table:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known[:8])}"
-            raise ValueError(f"layout names a parameter {name!r} that does not exist{hint}")
-    return lambda name, shape: table.get(name)
-
-
 def assign(
     shapes: Mapping[str, tuple[int, ...]],
     rule: Rule,
     vector_rule: Rule | None = None,
     layout: Any = None,
     default: DefaultLayout = two_axes_are_a_matrix,
+    weight_decay_mask: Any = None,
 ) -> dict[str, Parameter]:
     """Give each parameter its rule and layout.
 
@@ -258,35 +228,32 @@ def assign(
         vector_rule: for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
         layout: a pattern, a mapping or tree of patterns, or a function of name and shape.
         default: the framework's convention, for parameters that `layout` does not name.
+        weight_decay_mask: a mapping or tree of bools, or a function of name and shape; False switches decay off.
 
     Raises:
         ValueError: an ambiguous parameter, an unknown name, a layout that does not fit. TypeError: no layout at all.
     """
     vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
-    lookup = layout_lookup(layout, shapes)
-    return {name: route(name, tuple(shape), rule, vector_rule, lookup, default) for name, shape in shapes.items()}
+    lookup, decays = layout_lookup(layout, shapes), mask_lookup(weight_decay_mask, shapes)
+    undecayed = {id(r): r.with_values(weight_decay=0.0) for r in (rule, vector_rule)}
+    routed = {name: route(name, tuple(shape), rule, vector_rule, lookup, default) for name, shape in shapes.items()}
+    return {name: p if decays(name, p.shape) else replace(p, rule=undecayed[id(p.rule)]) for name, p in routed.items()}
 
 
-def route(name, shape, rule, vector_rule, lookup, default: DefaultLayout) -> Parameter:
+def route(name, shape, rule, vector_rule, lookup: Lookup, default: DefaultLayout) -> Parameter:
     """One parameter's rule, layout and the reason."""
     if not rule.matrix:
         return Parameter(name, shape, rule, None, "the rule takes any shape")
     given = lookup(name, shape)
-    chosen, reason = (given, "layout given") if given is not None else default(name, shape)
-    layout = as_layout(chosen)
+    if given is None:
+        given = Route(*default(name, shape), named=False)
+    elif not isinstance(given, Route):
+        given = Route(given, "layout given")
+    layout = as_layout(given.layout)
     if layout is None:
-        return Parameter(name, shape, vector_rule, None, reason)
+        return Parameter(name, shape, vector_rule, None, given.why, given.named)
     try:
         layout.plan(shape)
     except ValueError as error:
         raise ValueError(f"parameter {name!r}: {error}") from None
-    return Parameter(name, shape, rule, layout, reason)
-
-
-def explain(parameters: Iterable[Parameter]) -> str:
-    """A table of every parameter: name, shape, layout, rule and why."""
-    rows = []
-    for p in parameters:
-        shape, layout = "×".join(map(str, p.shape)) or "scalar", str(p.layout or "-")
-        rows.append((p.name, shape, layout, type(p.rule).__name__, p.reason))
-    return table(("parameter", "shape", "layout", "rule", "why"), rows)
+    return Parameter(name, shape, rule, layout, given.why, given.named)

@@ -17,7 +17,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, get_cosine_schedule_with_warmup
 
 from deva_core import AdamW
-from deva_torch import Muon
+from deva_torch import Muon, param_groups
 
 LENGTH, BATCH = 64, 16
 DATA = "\n".join(topics.values()).encode()
@@ -40,14 +40,9 @@ def model() -> LlamaForCausalLM:
     return LlamaForCausalLM(LlamaConfig(vocab_size=256, max_position_embeddings=LENGTH, **sizes))
 
 
-def embeddings_are_vectors(name: str, shape: tuple[int, ...]) -> str | None:
-    """Embeddings and the head are tables, one row a byte: AdamW's. None: as usual."""
-    return "vector" if "embed_tokens" in name or "lm_head" in name else None
-
-
 def trainer(steps: int, out: Path) -> Trainer:
     net = model()
-    optimizer = Muon(net.named_parameters(), lr=0.02, vector_rule=AdamW(lr=3e-3), layout=embeddings_are_vectors)
+    optimizer = Muon(param_groups(net), lr=0.02, vector_rule=AdamW(lr=3e-3))
     scheduler = get_cosine_schedule_with_warmup(optimizer, num_warmup_steps=steps // 10, num_training_steps=steps)
     arguments = TrainingArguments(
         output_dir=str(out),

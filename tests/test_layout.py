@@ -30,6 +30,8 @@ CASES = [
     ("(gate up) in", (8, 6), {}, lambda W: [W[:4], W[4:]]),
     ("(heads dim) in", (12, 6), {"heads": 3}, lambda W: list(W.reshape(3, 4, 6))),
     ("out (heads dim)", (6, 12), {"heads": 3}, lambda W: [W[:, 4 * h : 4 * h + 4] for h in range(3)]),
+    ("in out_heads out_dim", (6, 2, 3), {}, lambda W: [W.reshape(6, 6).T]),
+    ("in_heads in_dim out", (2, 3, 4), {}, lambda W: [W.reshape(6, 4).T]),
     ("layers (q k v) in", (2, 12, 6), {}, lambda W: [W[k, 4 * i : 4 * i + 4] for i in range(3) for k in range(2)]),
 ]
 

@@ -44,8 +44,10 @@ class Optimizer(CoreOptimizer):
         backend: Backend | None = None,
         compute_dtype: Any = "auto",
         replacements: bool = True,
+        *,
+        weight_decay_mask: Any = None,
     ) -> None:
-        super().__init__(rule, vector_rule, layout, backend)
+        super().__init__(rule, vector_rule, layout, backend, weight_decay_mask=weight_decay_mask)
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._replacements = replacements
 

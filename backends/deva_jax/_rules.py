@@ -36,6 +36,7 @@ def muon(
     vector_rule: Rule | None = None,
     vector_learning_rate: Value | None = None,
     layout: Any = None,
+    weight_decay_mask: Any = None,
     compute_dtype: Any = "auto",
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
@@ -64,6 +65,7 @@ def muon(
         vector_rule=vector_rule,
         vector_learning_rate=vector_learning_rate,
         layout=layout,
+        weight_decay_mask=weight_decay_mask,
         compute_dtype=compute_dtype,
         stack_sharding=stack_sharding,
     )
@@ -85,6 +87,7 @@ def adago(
     vector_rule: Rule | None = None,
     vector_learning_rate: Value | None = None,
     layout: Any = None,
+    weight_decay_mask: Any = None,
     compute_dtype: Any = "auto",
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
@@ -116,6 +119,7 @@ def adago(
         vector_rule=vector_rule,
         vector_learning_rate=vector_learning_rate,
         layout=layout,
+        weight_decay_mask=weight_decay_mask,
         compute_dtype=compute_dtype,
         stack_sharding=stack_sharding,
     )
@@ -144,6 +148,7 @@ def deva(
     vector_rule: Rule | None = None,
     vector_learning_rate: Value | None = None,
     layout: Any = None,
+    weight_decay_mask: Any = None,
     compute_dtype: Any = "auto",
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
@@ -181,6 +186,7 @@ def deva(
         vector_rule=vector_rule,
         vector_learning_rate=vector_learning_rate,
         layout=layout,
+        weight_decay_mask=weight_decay_mask,
         compute_dtype=compute_dtype,
         stack_sharding=stack_sharding,
     )

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from deva_core import Backend, Rule
-from deva_core.eager import ResolvedRules, warn_without_matrix
+from deva_core.eager import ResolvedRules
+from deva_core.explain import explain as table
+from deva_core.explain import warn_of_routes
 from deva_core.parameter import (
     DefaultLayout,
     Parameter,
@@ -19,7 +21,6 @@ from deva_core.parameter import (
     default_vector_rule,
     following,
 )
-from deva_core.parameter import explain as table
 from deva_core.telemetry import Telemetry, observe, watched
 from deva_jax._backend import backend, checked_compute_dtype
 from deva_jax._devices import advance_all, checked_stack_sharding
@@ -100,14 +101,15 @@ class Transform:
         b: Backend,
         how: Stacking = Stacking(),  # noqa: B008 - immutable
         sharding: Any = None,
+        weight_decay_mask: Any = None,
     ) -> None:
         self.rule, self.vector_rule, self.layout, self.default = rule, vector_rule, layout, default
-        self.b, self.how, self.sharding = b, how, sharding
+        self.b, self.how, self.sharding, self.weight_decay_mask = b, how, sharding, weight_decay_mask
 
     def assignment(self, leaves: dict[str, Any]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
         shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
-        return assign(shapes, self.rule, self.vector_rule, self.layout, self.default)
+        return assign(shapes, self.rule, self.vector_rule, self.layout, self.default, self.weight_decay_mask)
 
     def filled(self, p: Parameter, W: Any, slot: Any) -> Slot:
         """A parameter's slot as rules take it."""
@@ -122,7 +124,7 @@ class Transform:
         """The state before the first update."""
         leaves, structure = named(params)
         parameters, rules = self.assignment(leaves), ResolvedRules(0, self.b)
-        warn_without_matrix(self.rule, parameters)
+        warn_of_routes(self.rule, parameters)
         slots: list[Slot | None] = []
         for name, W in leaves.items():
             if W is None:
@@ -162,8 +164,9 @@ class Transform:
             return *self.update(updates, state, params), seen
 
 
-def with_vector_lr(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:
+def vector_half(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:
     """The vector rule with its learning rate: the one given, or one that follows the matrix rule's."""
+    vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
     if vector_learning_rate is None:
         return following(rule, vector_rule)
     return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
@@ -175,6 +178,7 @@ def transform(
     vector_rule: Rule | None = None,
     vector_learning_rate: Any = None,
     layout: Any = None,
+    weight_decay_mask: Any = None,
     compute_dtype: Any = "auto",
     default_layout: DefaultLayout = jax_layout,
     replacements: bool = True,
@@ -193,6 +197,9 @@ def transform(
             schedule or an array moves both halves (`deva_core.parameter.following`).
         layout: how leaves are matrices: a pattern, a mapping by dotted path or a tree of patterns, or a function of
             path and shape. Without one, `weight` is (out, in), all other leaves are (in, out); three axes are an error.
+            `routes(params)` makes one, and a mask, for the names of flax and equinox.
+        weight_decay_mask: what decays: a mapping by path or a tree of bools, or a function of path and shape; by default
+            everything, as its rule says.
         compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
             accelerators), a dtype or its name. Never narrows float64.
         default_layout: the convention for leaves that `layout` does not name.
@@ -215,26 +222,37 @@ def transform(
         >>> optax.apply_updates(params, updates)["kernel"].shape
         (3, 4)
     """
-    vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
-    vector_rule = with_vector_lr(rule, vector_rule, vector_learning_rate)
+    vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     platform = platform or jax.default_backend()
     b = backend(checked_compute_dtype(compute_dtype), replacements, platform)
-    sharding = checked_stack_sharding(stack_sharding)
-    functions = Placed(Transform(rule, vector_rule, layout, default_layout, b, Stacking(platform), sharding))
+    sharding, how = checked_stack_sharding(stack_sharding), Stacking(platform)
+    functions = Placed(Transform(rule, vector_rule, layout, default_layout, b, how, sharding, weight_decay_mask))
     return optax.GradientTransformation(functions.init, functions.update)
 
 
-def explain(params: Params, rule: Rule, *, vector_rule: Rule | None = None, layout: Any = None) -> str:
-    """A table of every parameter, its layout, its rule and why, as `transform` with the same arguments sees them.
+def explain(
+    params: Params,
+    rule: Rule,
+    *,
+    vector_rule: Rule | None = None,
+    vector_learning_rate: Any = None,
+    layout: Any = None,
+    weight_decay_mask: Any = None,
+) -> str:
+    """A table of every parameter, as `transform` with the same arguments sees them before the first update.
+
+    Its layout, its rule, how far that moves it, and why (`deva_core.explain.explain`).
 
     Example:
         >>> import jax.numpy as jnp
         >>> from deva_core import Muon
         >>> from deva_jax import explain
         >>> print(explain({"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}, Muon()))
-        parameter  shape  layout  rule   why
-        bias       4      -       AdamW  not a matrix
-        kernel     3×4    in out  Muon   named 'kernel'
+        parameter  shape  layout  rule   lr      factor  step    decay  why
+        bias       4      -       AdamW  0.0003  -       0.0003  0.01   not a matrix
+        kernel     3×4    in out  Muon   0.02    1.15    0.0115  0      named 'kernel'
     """
     leaves, _ = named(params)
-    return table(Transform(rule, vector_rule, layout, jax_layout, backend()).assignment(leaves).values())
+    vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
+    functions = Transform(rule, vector_rule, layout, jax_layout, backend(), weight_decay_mask=weight_decay_mask)
+    return table(functions.assignment(leaves).values())

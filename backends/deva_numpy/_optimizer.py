@@ -29,6 +29,12 @@ class Optimizer(CoreOptimizer):
     """
 
     def __init__(
-        self, rule: Rule, vector_rule: Rule | None = None, layout: Any = None, backend: Backend = BACKEND
+        self,
+        rule: Rule,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        backend: Backend = BACKEND,
+        *,
+        weight_decay_mask: Any = None,
     ) -> None:
-        super().__init__(rule, vector_rule, layout, backend)
+        super().__init__(rule, vector_rule, layout, backend, weight_decay_mask=weight_decay_mask)

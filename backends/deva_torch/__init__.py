@@ -1,7 +1,8 @@
 """deva_torch: the rules as `torch.optim.Optimizer`s.
 
 `Muon`, `AdaGO`, `DeVA` (with a vector rule for what is no matrix), `DeVAVector`, `AdamW`; `RuleOptimizer` for a rule of
-your own; `save` and `load` the portable checkpoint; `start` is the entry point `deva.backends:torch`.
+your own; `param_groups` routes a model by module type; `save` and `load` the portable checkpoint; `start` is the entry
+point `deva.backends:torch`.
 """
 
 from deva_torch._checkpoint import load as load
@@ -9,6 +10,7 @@ from deva_torch._checkpoint import save as save
 from deva_torch._migrate import export_state as export_state
 from deva_torch._migrate import import_state as import_state
 from deva_torch._optimizer import RuleOptimizer as RuleOptimizer
+from deva_torch._routing import param_groups as param_groups
 from deva_torch._rules import AdaGO as AdaGO
 from deva_torch._rules import AdamW as AdamW
 from deva_torch._rules import DeVA as DeVA

@@ -1,12 +1,14 @@
 """A rule's hyperparameters as entries of a torch param group, and back. torch's idiom: `betas` in one tuple."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from deva_core import Rule, hyperparameters
+from deva_core import Route, Rule, hyperparameters
 from deva_core.eager import ResolvedRules
+from deva_core.lookup import Lookup, layout_lookup
 from deva_core.parameter import Parameter
 
 SCHEDULE = "<schedule>"
@@ -26,11 +28,33 @@ def rule_of(group: Mapping[str, Any], default: Rule) -> Rule:
     return group.get("rule", default)
 
 
+def layouts_in(group: Mapping[str, Any], names: Iterable[str], shared: Lookup) -> Lookup:
+    """What is said of a group's layouts: in the group, or else in the optimizer's argument."""
+    own = layout_lookup(group.get("layout"), names)
+
+    def lookup(name: str, shape: tuple[int, ...]) -> Any:
+        said = own(name, shape)
+        if said is None:
+            return shared(name, shape)
+        return replace(said, named=True) if isinstance(said, Route) else said
+
+    return lookup
+
+
+def with_decay_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
+    """The vector rule with the weight decay that was said of its group, where one was."""
+    decay = getattr(matrix, "weight_decay", None) if group["decays_all"] else None
+    return vector if decay is None else vector.with_values(weight_decay=decay)
+
+
 def completed(group: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
     """A group with the hyperparameters of the rule that it names; those given beside the rule win.
 
+    A weight decay that is said of a group is for all its parameters, those of the vector half too.
+
     Tensors among the defaults that other groups have already are copied: schedulers write into a group's tensor.
     """
+    group.setdefault("decays_all", "weight_decay" in group)
     if "rule" in group:
         if not isinstance(group["rule"], Rule):
             raise TypeError(f'a param group\'s "rule" must be a deva_core rule such as AdamW(), got {group["rule"]!r}')
@@ -71,9 +95,9 @@ def rules_at(
             return rules[rule, p]
         vector: Any = rules[parameter.rule, p]
         matrix: Any = rules[rule, p]
-        if "lr" not in group or not group["constructed_lr"]:
-            return vector
-        return vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
+        if "lr" in group and group["constructed_lr"]:
+            vector = vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
+        return with_decay_of(group, vector, matrix)
 
     def cached(parameter: Parameter, p: torch.Tensor) -> Rule:
         key = id(parameter.rule), p.dtype, p.device
@@ -92,8 +116,8 @@ def two(rule_type: type[Rule], betas: Any) -> tuple[Any, Any]:
 
 
 def without_callables(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A group's entries with a mark in place of each callable, and its rule's name."""
-    return {key: mark(value) for key, value in group.items()}
+    """A group's entries with a mark in place of each callable, and its rule's name; its layouts belong to the model."""
+    return {key: mark(value) for key, value in group.items() if key != "layout"}
 
 
 def mark(value: Any) -> Any:

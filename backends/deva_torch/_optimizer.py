@@ -1,6 +1,7 @@
 """The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any, TypeVar, overload
 
@@ -8,19 +9,21 @@ import torch
 
 from deva_core import Rule
 from deva_core.costs import Costs
-from deva_core.eager import warn_without_matrix
-from deva_core.parameter import (
-    DefaultLayout,
-    Parameter,
-    assign,
-    default_vector_rule,
-    explain,
-    following,
-    layout_lookup,
-)
+from deva_core.explain import explain, warn_of_routes
+from deva_core.lookup import layout_lookup
+from deva_core.parameter import DefaultLayout, Parameter, assign, default_vector_rule, following
 from deva_core.plan import plan
 from deva_torch._backend import backend, checked_compute_dtype
-from deva_torch._groups import completed, from_group, rule_of, rules_at, to_group, without_callables
+from deva_torch._groups import (
+    completed,
+    from_group,
+    layouts_in,
+    rule_of,
+    rules_at,
+    to_group,
+    with_decay_of,
+    without_callables,
+)
 from deva_torch._load import loading
 from deva_torch._options import Rounding
 from deva_torch._parameters import check_gradient, check_parameter, is_dtensor, torch_layout
@@ -29,7 +32,7 @@ from deva_torch._step import Work, advance
 from deva_torch._traced import Traceable, advance_traced, outside, traced_backend
 
 Loss = TypeVar("Loss")
-OWN = [
+OWN = (
     "_rule",
     "_vector_rule",
     "_layout",
@@ -39,7 +42,7 @@ OWN = [
     "_process_group",
     "_shards",
     "costs",
-]
+)
 """What a copy or a pickle takes along besides torch's own."""
 
 
@@ -51,7 +54,8 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     Args:
         params: parameters, named parameters or param groups. Names make layouts by name possible. A group may have
-            hyperparameters of its own, or under `"rule"` a rule: `{"params": …, "rule": AdamW(lr=1e-3)}`.
+            hyperparameters of its own, or under `"rule"` a rule: `{"params": …, "rule": AdamW(lr=1e-3)}`; and a
+            `"layout"`, which goes before the argument. `param_groups(model)` makes groups by module type.
         rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
         vector_rule: a `deva_core` rule for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
         layout: how parameters are matrices: a pattern, a mapping by name, or a function of name and shape. Without
@@ -77,9 +81,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         >>> model = torch.nn.Linear(3, 4)
         >>> optimizer = RuleOptimizer(model.named_parameters(), Muon(lr=0.1))
         >>> print(optimizer.explain())
-        parameter  shape  layout  rule   why
-        weight     4×3    out in  Muon   two axes: (out, in) in torch
-        bias       4      -       AdamW  not a matrix
+        parameter  shape  layout  rule   lr      factor  step    decay  why
+        weight     4×3    out in  Muon   0.1     1.15    0.0577  0      two axes: (out, in) in torch
+        bias       4      -       AdamW  0.0003  -       0.0003  0.01   not a matrix
     """
 
     default_layout: DefaultLayout = staticmethod(torch_layout)
@@ -112,7 +116,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._foreach = foreach is not False
         super().__init__(params, {**to_group(rule), "maximize": maximize, "count": 0})
         self._assign()
-        warn_without_matrix(rule, {p.name: p for p in self._parameters.values()})
+        warn_of_routes(rule, {p.name: p for p in self._parameters.values()})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
@@ -147,9 +151,10 @@ class RuleOptimizer(torch.optim.Optimizer):
         for name, p in named.items():
             check_parameter(name, p)
         layouts, parameters = layout_lookup(self._layout, named), {}
-        for rule, members in self._named_groups():
+        for group, (rule, members) in zip(self.param_groups, self._named_groups(), strict=True):
             shapes = {name: tuple(p.shape) for name, p in members.items()}
-            assigned = assign(shapes, rule, self._vector_rule, layouts, self.default_layout)
+            own = layouts_in(group, members, layouts)
+            assigned = assign(shapes, rule, self._vector_rule, own, self.default_layout)
             parameters |= {p: assigned[name] for name, p in members.items()}
         self._parameters, self._traced = parameters, Traceable()
         if self._process_group is not None or any(map(is_dtensor, parameters)):
@@ -159,8 +164,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._shards.add(parameters)
 
     def explain(self) -> str:
-        """A table of every parameter, its layout, its rule and why."""
-        return explain(self._parameters.values())
+        """A table of every parameter: its layout, its rule, how far that moves it at this step, and why."""
+        return explain(replace(item.parameter, rule=item.rule) for item in self._live())
 
     def plan(self) -> str:
         """A table of how each kind of parameter is computed: how many, in which form, in stacks of how many, its FLOPs."""
@@ -268,7 +273,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             rule = from_group(type(own), group)
             for p in group["params"]:
                 parameter = self._parameters[p]
-                yield p, parameter, rule if parameter.rule is own else following(rule, parameter.rule)
+                vector = with_decay_of(group, following(rule, parameter.rule), rule)
+                yield p, parameter, rule if parameter.rule is own else vector
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked.

@@ -9,7 +9,7 @@ from typing import assert_type
 import torch
 
 from deva_core import AdaGO, AdamW, Layout, Rule
-from deva_torch import DeVA, DeVAVector, Muon, RuleOptimizer, load, save
+from deva_torch import DeVA, DeVAVector, Muon, RuleOptimizer, load, param_groups, save
 
 
 def loss_of(model: torch.nn.Module) -> torch.Tensor:
@@ -32,6 +32,7 @@ def train(model: torch.nn.Module) -> None:
 def options(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     groups = [{"params": list(model.parameters()), "rule": AdaGO(lr=0.1)}]
     return [
+        Muon(param_groups(model, layout={"*.qkv.weight": "(q k v) in"}, heads=["fc"]), lr=0.02),
         RuleOptimizer(model.parameters(), Muon_rule(), rounding="kahan", state_dtype="bfloat16"),
         DeVA(groups, betas=(0.95, lambda count: 0.9), layout=Layout("(q k v) in", q=4, k=2, v=2)),
         DeVAVector(model.parameters(), rounding="stochastic", generator=torch.Generator(), maximize=True),

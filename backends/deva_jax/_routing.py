@@ -1,0 +1,118 @@
+"""Layouts and a decay mask by path, for the names that flax, equinox and haiku give."""
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Any, TypedDict
+
+from deva_core.lookup import Route, layout_lookup
+from deva_jax._transform import Params, jax_layout, named
+
+VECTOR = re.compile("bias.*|scale|offset|gamma|beta")
+NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.IGNORECASE)
+EMBEDDING = re.compile(r"embed|^w[tp]e$|token|position", re.IGNORECASE)
+HEAD = re.compile("head|lm_head|classifier|score|logits|unembed|unembedding|output_projection")
+ATTENTION = {**dict.fromkeys(("query", "key", "value"), "in out_heads out_dim"), "out": "in_heads in_dim out"}
+"""flax keeps the heads of an attention's kernels in an axis; together they are the one matrix that torch has."""
+
+
+class Routes(TypedDict):
+    """Arguments of the factories."""
+
+    layout: dict[str, Route]
+    weight_decay_mask: dict[str, bool]
+
+
+def routes(params: Params, *, layout: Any = None, heads: Iterable[str] = (), scanned: Iterable[str] = ()) -> Routes:
+    """What each parameter is, by its path: the arguments `layout` and `weight_decay_mask` of every factory.
+
+    Kernels are matrices, those of flax's attention and convolutions too. Embeddings and output heads go to the vector
+    rule; so do biases and norms, whatever their shape, and those do not decay. docs/routing.md lists the names.
+
+    Args:
+        params: a pytree of arrays, or of their shapes.
+        layout: for parameters that the names do not explain, or to overrule them: a mapping by path, in which `*` stands
+            for any characters, or a function of path and shape.
+        heads: paths of output heads with other names, `*` allowed.
+        scanned: paths below which the first axis is the layers', as `flax.linen.scan` stacks them, `*` allowed.
+
+    Raises:
+        ValueError: a parameter that needs a layout, or a path that does not exist.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from deva_core import Muon
+        >>> from deva_jax import explain, muon, routes
+        >>> params = {"blocks": {"kernel": jnp.ones((3, 4, 8)), "bias": jnp.ones((3, 8))}, "head": {"kernel": jnp.ones((8, 2))}}
+        >>> routing = routes(params, scanned=["blocks.*"])
+        >>> print(explain(params, Muon(), **routing))
+        parameter      shape  layout         rule   lr      factor  step    decay  why
+        blocks.bias    3×8    -              AdamW  0.0003  -       0.0003  0      not a matrix
+        blocks.kernel  3×4×8  layers in out  Muon   0.02    1.41    0.01    0      named 'kernel', scanned
+        head.kernel    8×2    -              AdamW  0.0003  -       0.0003  0.01   output head
+        >>> optimizer = muon(0.02, **routing)
+    """
+    leaves, _ = named(params)
+    shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
+    for pattern in (*heads, *scanned):
+        if not any(fnmatchcase(name, pattern) for name in shapes):
+            raise ValueError(
+                f"routes names a path {pattern!r} that does not exist; there are {', '.join([*shapes][:8])}"
+            )
+    said = layout_lookup(layout, shapes)
+    result = Routes(layout={}, weight_decay_mask={})
+    for name, shape in shapes.items():
+        stack = any(fnmatchcase(name, pattern) for pattern in scanned)
+        given, leaf = said(name, shape), Leaf(name, shape[stack:])
+        if given is None:
+            given = leaf.route(any(fnmatchcase(name, pattern) for pattern in heads))
+            given = in_stack(given) if stack else given
+        result["layout"][name] = given if isinstance(given, Route) else Route(given, "layout given")
+        result["weight_decay_mask"][name] = not leaf.is_vector
+    return result
+
+
+def in_stack(route: Route) -> Route:
+    """The route of a scanned parameter, from that of one layer's."""
+    return route if route.layout == "vector" else Route(f"layers {route.layout}", f"{route.why}, scanned")
+
+
+class Leaf:
+    """One layer's parameter, by its path; nnx's end in `value`."""
+
+    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
+        self.name, self.shape = name.removesuffix(".value"), shape
+        *self.parents, self.last = self.name.split(".")
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is no matrix, whatever its shape."""
+        norm = self.last == "weight" and any(NORM.search(part) for part in self.parents[-1:])
+        return sum(n > 1 for n in self.shape) < 2 or norm or bool(VECTOR.fullmatch(self.last))
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it is a table of vectors. A kernel below such a name is a patch embedding's, a matrix."""
+        if self.last == "kernel" or len(self.shape) > 3:
+            return False
+        return any(EMBEDDING.search(part) for part in (self.last, *self.parents[-1:]))
+
+    def route(self, is_head: bool) -> Route:
+        """Its layout and why."""
+        if self.is_vector:
+            return Route("vector", "not a matrix")
+        if self.is_embedding:
+            return Route("vector", "named like an embedding")
+        if is_head or any(HEAD.fullmatch(part) for part in self.parents):
+            return Route("vector", "output head")
+        return self.matrix()
+
+    def matrix(self) -> Route:
+        """The layout of a matrix."""
+        parent = self.parents[-1] if self.parents else ""
+        if self.last == "kernel" and len(self.shape) == 3:
+            if parent in ATTENTION:
+                return Route(ATTENTION[parent], f"attention's {parent!r}")
+            if "conv" in parent.lower():
+                return Route("k in out", "a convolution in flax")
+        return Route(*jax_layout(self.name, self.shape))

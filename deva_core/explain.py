@@ -1,0 +1,117 @@
+"""Which parameter gets what, said before training: a table, and warnings where it looks unintended."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deva_core.parameter import Parameter
+from deva_core.rule import Rule, concrete
+from deva_core.table import table
+
+HEAD = ("parameter", "shape", "layout", "rule", "lr", "factor", "step", "decay", "why")
+
+VOCABULARY, RATIO = 30_000, 3.5
+"""From which longer side, and from how many times the shorter one, a matrix has the shape of an embedding.
+
+Llama 2 70B's is 32000×8192, BERT's 30522×768; Llama 3 405B's widest layer is 53248×16384, ViT-22B's 24576×6144.
+"""
+
+
+class NoMatrixWarning(UserWarning):
+    """An optimizer for matrices was given none: every parameter goes to the vector rule.
+
+    Example:
+        >>> import warnings, numpy as np
+        >>> from deva_core import Muon, Optimizer
+        >>> with warnings.catch_warnings(record=True) as seen:
+        ...     warnings.simplefilter("always")
+        ...     state = Optimizer(Muon()).init({"bias": np.zeros(3)})
+        >>> [warning.category.__name__ for warning in seen]
+        ['NoMatrixWarning']
+    """
+
+
+class EmbeddingWarning(UserWarning):
+    """A matrix rule was given, by convention only, a parameter with the shape of an embedding or an output head.
+
+    Example:
+        >>> import warnings, numpy as np
+        >>> from deva_core import Muon, Optimizer
+        >>> params = {"wte": np.zeros((32000, 8), np.float32)}
+        >>> with warnings.catch_warnings(record=True) as seen:
+        ...     warnings.simplefilter("always")
+        ...     state = Optimizer(Muon()).init(params)
+        ...     state = Optimizer(Muon(), layout={"wte": "out in"}).init(params)  # meant so
+        >>> [warning.category.__name__ for warning in seen]
+        ['EmbeddingWarning']
+    """
+
+
+def explain(parameters: Iterable[Parameter], count: int = 0) -> str:
+    """A table of every parameter: name, shape, layout, rule, learning rate, shape factor, effective step, decay and why.
+
+    The step is the root mean square of its entries before decay, as `Rule.step_rms` describes. A parameter with blocks of
+    different shapes has several factors and steps, in the blocks' order.
+
+    Args:
+        parameters: each with its rule.
+        count: what callable hyperparameters are called with.
+    """
+    known: dict[
+        int, tuple[Rule, Rule]
+    ] = {}  # callables are called once a rule; kept beside it, so that ids stay its own
+    rows = []
+    for p in parameters:
+        if id(p.rule) not in known:
+            known[id(p.rule)] = p.rule, p.rule.at(count)
+        rows.append(row(p, known[id(p.rule)][1]))
+    return table(HEAD, rows)
+
+
+def row(p: Parameter, rule: Rule) -> tuple[str, ...]:
+    """One parameter, its rule without callables."""
+    factor_of = getattr(rule, "shape_factor_of", lambda shape: None)
+    factor, step = numbers(map(factor_of, p.part_shapes)), numbers(map(rule.step_rms, p.part_shapes))
+    lr, decay = numbers([getattr(rule, "lr", None)]), numbers([getattr(rule, "weight_decay", None)])
+    step = f"≤{step}" if rule.step_is_bound and step != "-" else step
+    shape = "×".join(map(str, p.shape)) or "scalar"
+    return p.name, shape, str(p.layout or "-"), type(rule).__name__, lr, factor, step, decay, p.reason
+
+
+def numbers(values: Iterable[Any]) -> str:
+    """Numbers to three digits, equal ones once; `-` for what is not known."""
+    known = [None if value is None else concrete(value) for value in values]
+    return " ".join(dict.fromkeys("-" if value is None else f"{value:.3g}" for value in known))
+
+
+def warn_of_routes(rule: Rule, parameters: Mapping[str, Parameter]) -> None:
+    """Say so, loudly, when a matrix rule gets no parameter, or by convention an embedding."""
+    if parameters and rule.matrix and not any(p.rule.matrix for p in parameters.values()):
+        warnings.warn(
+            f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n"
+            + explain(parameters.values()),
+            NoMatrixWarning,
+            stacklevel=3,
+        )
+    suspects = [p for p in parameters.values() if looks_like_embedding(p)]
+    if suspects:
+        warnings.warn(advice(suspects), EmbeddingWarning, stacklevel=3)
+
+
+def looks_like_embedding(p: Parameter) -> bool:
+    """Whether a matrix rule has by convention what has an embedding's shape."""
+    if not p.rule.matrix or p.named or len(p.shape) != 2:
+        return False
+    short, long = sorted(p.shape)
+    return long >= VOCABULARY and long > RATIO * short
+
+
+def advice(suspects: list[Parameter]) -> str:
+    """What is odd, what to do, and what to do if it is meant."""
+    found = ", ".join(f"{p.name!r} ({p.shape[0]}×{p.shape[1]})" for p in suspects)
+    name, rule, layout = suspects[0].name, type(suspects[0].rule).__name__, suspects[0].layout
+    return (
+        f"{rule} was given {found}: the shape of an embedding or an output head, which are mostly left to the vector "
+        f"rule. Say layout={{{name!r}: 'vector'}}, or in torch pass deva_torch.param_groups(model); "
+        f"if {rule} is meant, layout={{{name!r}: {str(layout)!r}}}"
+    )
