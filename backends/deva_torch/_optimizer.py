@@ -1,35 +1,21 @@
 """The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 import torch
 
 from deva_core import Rule
-from deva_core.costs import Costs
-from deva_core.explain import explain, warn_of_routes
-from deva_core.lookup import layout_lookup
-from deva_core.parameter import DefaultLayout, Parameter, assign, default_vector_rule, following
-from deva_core.plan import plan
-from deva_torch._backend import backend, checked_compute_dtype
+from deva_core.parameter import Parameter
+from deva_torch._assigned import Assigned
 from deva_torch._groups import (
-    completed,
-    from_group,
-    layouts_in,
-    rule_of,
-    rules_at,
-    to_group,
-    with_decay_of,
     without_callables,
 )
 from deva_torch._load import loading
-from deva_torch._options import Rounding
-from deva_torch._parameters import check_gradient, check_parameter, is_dtensor, torch_layout
-from deva_torch._precision import COMPENSATION, Precision, initial
+from deva_torch._parameters import check_gradient
+from deva_torch._precision import COMPENSATION, initial
 from deva_torch._step import Work, advance
-from deva_torch._traced import Traceable, advance_traced, outside, traced_backend
+from deva_torch._traced import advance_traced, outside, traced_backend
 
 Loss = TypeVar("Loss")
 OWN = (
@@ -46,7 +32,7 @@ OWN = (
 """What a copy or a pickle takes along besides torch's own."""
 
 
-class RuleOptimizer(torch.optim.Optimizer):
+class RuleOptimizer(Assigned):
     """Any `deva_core` rule as a torch optimizer. `Muon`, `AdaGO`, `DeVA`, … are this with their own signatures.
 
     The rule's hyperparameters are entries of the param groups, where schedulers and users may change them. The vector
@@ -85,92 +71,6 @@ class RuleOptimizer(torch.optim.Optimizer):
         weight     4×3    out in  Muon   0.1     1.15    0.0577  0      two axes: (out, in) in torch
         bias       4      -       AdamW  0.0003  -       0.0003  0.01   not a matrix
     """
-
-    default_layout: DefaultLayout = staticmethod(torch_layout)
-    replacements = True
-    costs: Costs | None = None
-    """What chooses forms and stacks; None for the device's own. `Costs(form="plain")` pins the plain iteration."""
-
-    def __init__(
-        self,
-        params: Any,
-        rule: Rule,
-        *,
-        vector_rule: Rule | None = None,
-        layout: Any = None,
-        compute_dtype: Any = "auto",
-        state_dtype: Any = None,
-        rounding: Rounding = "nearest",
-        generator: torch.Generator | None = None,
-        foreach: bool | None = None,
-        maximize: bool = False,
-        process_group: Any = None,
-    ) -> None:
-        self._process_group, self._shards = process_group, None
-        self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
-        self._rule = rule
-        self._vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
-        self._layout = layout
-        self._compute_dtype = checked_compute_dtype(compute_dtype)
-        self._precision = Precision(rounding, generator, state_dtype)
-        self._foreach = foreach is not False
-        super().__init__(params, {**to_group(rule), "maximize": maximize, "count": 0})
-        self._assign()
-        warn_of_routes(rule, {p.name: p for p in self._parameters.values()})
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
-        super().add_param_group(completed(param_group, self.defaults if self.param_groups else {}))
-        group = self.param_groups[-1]
-        try:
-            from_group(type(rule_of(group, self._rule)), group)
-            group.setdefault("constructed_lr", self._reference_lr(group))
-            if self._parameters:
-                self._assign()
-        except (ValueError, TypeError):
-            self.param_groups.pop()
-            raise
-
-    def _reference_lr(self, group: Mapping[str, Any]) -> float:
-        """The lr at which the vector rule's own lr holds; a schedule's is the rule's default."""
-        lr = group.get("lr", 1.0)
-        return float(type(rule_of(group, self._rule)).default("lr") if callable(lr) else lr)
-
-    def _named_groups(self) -> Iterable[tuple[Rule, dict[str, torch.Tensor]]]:
-        """Each group's rule, and its parameters by name."""
-        for k, group in enumerate(self.param_groups):
-            names = group.get("param_names") or [f"group{k}.{i}" for i in range(len(group["params"]))]
-            yield rule_of(group, self._rule), dict(zip(names, group["params"], strict=True))
-
-    def _named(self) -> Iterable[tuple[str, torch.Tensor]]:
-        return chain.from_iterable(named.items() for _, named in self._named_groups())
-
-    def _assign(self) -> None:
-        """Give each parameter its rule and layout."""
-        named = dict(self._named())
-        for name, p in named.items():
-            check_parameter(name, p)
-        layouts, parameters = layout_lookup(self._layout, named), {}
-        for group, (rule, members) in zip(self.param_groups, self._named_groups(), strict=True):
-            shapes = {name: tuple(p.shape) for name, p in members.items()}
-            own = layouts_in(group, members, layouts)
-            assigned = assign(shapes, rule, self._vector_rule, own, self.default_layout)
-            parameters |= {p: assigned[name] for name, p in members.items()}
-        self._parameters, self._traced = parameters, Traceable()
-        if self._process_group is not None or any(map(is_dtensor, parameters)):
-            from deva_torch._shards import Shards
-
-            self._shards = self._shards or Shards(self._process_group, self._backend, self._precision)
-            self._shards.add(parameters)
-
-    def explain(self) -> str:
-        """A table of every parameter: its layout, its rule, how far that moves it at this step, and why."""
-        return explain(replace(item.parameter, rule=item.rule) for item in self._live())
-
-    def plan(self) -> str:
-        """A table of how each kind of parameter is computed: how many, in which form, in stacks of how many, its FLOPs."""
-        kinds = ((q.rule, tuple(part), self._backend(p)) for p, q in self._parameters.items() for part in q.part_shapes)
-        return plan(kinds)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -234,15 +134,6 @@ class RuleOptimizer(torch.optim.Optimizer):
         given = [(p, self._parameters[p], p.grad) for p in group["params"]]
         return [Work(p, q, G if sign > 0 else -G, rules(q, p)) for p, q, G in given if G is not None]
 
-    def _backend(self, p: torch.Tensor) -> Any:
-        return backend(*self._choices(p))
-
-    def _choices(self, p: torch.Tensor) -> tuple[Any, ...]:
-        return p.device.type, self._compute_dtype, self.replacements, self.costs, self._foreach
-
-    def _rules(self, group: Mapping[str, Any]) -> Callable[[Parameter, torch.Tensor], Rule]:
-        return rules_at(group, self._rule, self._backend)
-
     def _slot(self, p: torch.Tensor, parameter: Parameter, rule: Rule) -> dict[str, Any]:
         """A parameter's state, created at its first gradient, on the device where the parameter then is."""
         slot = self.state[p]
@@ -258,23 +149,6 @@ class RuleOptimizer(torch.optim.Optimizer):
             return
         for p, parameter, _, rule in self._live():
             self._slot(p, parameter, rule)
-
-    def _live(self) -> Iterator[Work]:
-        """Every parameter, its assignment and its rule at this step; itself in place of a gradient."""
-        for group in self.param_groups:
-            rules = self._rules(group)
-            for p in group["params"]:
-                yield Work(p, self._parameters[p], p.detach(), rules(self._parameters[p], p))
-
-    def live_rules(self) -> Iterable[tuple[torch.Tensor, Parameter, Rule]]:
-        """Every parameter, its assignment, and the rule that it has now, callables as they are."""
-        for group in self.param_groups:
-            own = rule_of(group, self._rule)
-            rule = from_group(type(own), group)
-            for p in group["params"]:
-                parameter = self._parameters[p]
-                vector = with_decay_of(group, following(rule, parameter.rule), rule)
-                yield p, parameter, rule if parameter.rule is own else vector
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked.

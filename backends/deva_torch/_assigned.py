@@ -1,0 +1,146 @@
+"""What an optimizer's parameters are: their groups, rules and layouts, before anything moves."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import torch
+
+from deva_core import Rule
+from deva_core.costs import Costs
+from deva_core.explain import explain, warn_of_routes
+from deva_core.lookup import layout_lookup
+from deva_core.parameter import DefaultLayout, Parameter, assign, default_vector_rule, following
+from deva_core.plan import plan
+from deva_torch._backend import backend, checked_compute_dtype
+from deva_torch._groups import (
+    completed,
+    from_group,
+    layouts_in,
+    rule_of,
+    rules_at,
+    to_group,
+    with_decay_of,
+)
+from deva_torch._options import Rounding
+from deva_torch._parameters import check_parameter, is_dtensor, torch_layout
+from deva_torch._precision import Precision
+from deva_torch._step import Work
+from deva_torch._traced import Traceable
+
+
+class Assigned(torch.optim.Optimizer):
+    """The half of `RuleOptimizer` that takes no step: it knows each parameter's name, rule, layout and group."""
+
+    default_layout: DefaultLayout = staticmethod(torch_layout)
+    replacements = True
+    costs: Costs | None = None
+    """What chooses forms and stacks; None for the device's own. `Costs(form="plain")` pins the plain iteration."""
+
+    def __init__(
+        self,
+        params: Any,
+        rule: Rule,
+        *,
+        vector_rule: Rule | None = None,
+        layout: Any = None,
+        compute_dtype: Any = "auto",
+        state_dtype: Any = None,
+        rounding: Rounding = "nearest",
+        generator: torch.Generator | None = None,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        process_group: Any = None,
+    ) -> None:
+        self._process_group, self._shards = process_group, None
+        self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
+        self._rule = rule
+        self._vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+        self._layout = layout
+        self._compute_dtype = checked_compute_dtype(compute_dtype)
+        self._precision = Precision(rounding, generator, state_dtype)
+        self._foreach = foreach is not False
+        super().__init__(params, {**to_group(rule), "maximize": maximize, "count": 0})
+        self._assign()
+        warn_of_routes(rule, {p.name: p for p in self._parameters.values()})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
+        super().add_param_group(completed(param_group, self.defaults if self.param_groups else {}))
+        group = self.param_groups[-1]
+        try:
+            from_group(type(rule_of(group, self._rule)), group)
+            group.setdefault("constructed_lr", self._reference_lr(group))
+            if self._parameters:
+                self._assign()
+        except (ValueError, TypeError):
+            self.param_groups.pop()
+            raise
+
+    def _reference_lr(self, group: Mapping[str, Any]) -> float:
+        """The lr at which the vector rule's own lr holds; a schedule's is the rule's default."""
+        lr = group.get("lr", 1.0)
+        return float(type(rule_of(group, self._rule)).default("lr") if callable(lr) else lr)
+
+    def _named_groups(self) -> Iterable[tuple[Rule, dict[str, torch.Tensor]]]:
+        """Each group's rule, and its parameters by name."""
+        for k, group in enumerate(self.param_groups):
+            names = group.get("param_names") or [f"group{k}.{i}" for i in range(len(group["params"]))]
+            yield rule_of(group, self._rule), dict(zip(names, group["params"], strict=True))
+
+    def _named(self) -> Iterable[tuple[str, torch.Tensor]]:
+        return chain.from_iterable(named.items() for _, named in self._named_groups())
+
+    def _assign(self) -> None:
+        """Give each parameter its rule and layout."""
+        named = dict(self._named())
+        for name, p in named.items():
+            check_parameter(name, p)
+        layouts, parameters = layout_lookup(self._layout, named), {}
+        for group, (rule, members) in zip(self.param_groups, self._named_groups(), strict=True):
+            shapes = {name: tuple(p.shape) for name, p in members.items()}
+            own = layouts_in(group, members, layouts)
+            assigned = assign(shapes, rule, self._vector_rule, own, self.default_layout)
+            parameters |= {p: assigned[name] for name, p in members.items()}
+        self._parameters, self._traced = parameters, Traceable()
+        if self._process_group is not None or any(map(is_dtensor, parameters)):
+            from deva_torch._shards import Shards
+
+            self._shards = self._shards or Shards(self._process_group, self._backend, self._precision)
+            self._shards.add(parameters)
+
+    def explain(self) -> str:
+        """A table of every parameter: its layout, its rule, how far that moves it at this step, and why."""
+        return explain(replace(item.parameter, rule=item.rule) for item in self._live())
+
+    def plan(self) -> str:
+        """A table of how each kind of parameter is computed: how many, in which form, in stacks of how many, its FLOPs."""
+        kinds = ((q.rule, tuple(part), self._backend(p)) for p, q in self._parameters.items() for part in q.part_shapes)
+        return plan(kinds)
+
+    def _backend(self, p: torch.Tensor) -> Any:
+        return backend(*self._choices(p))
+
+    def _choices(self, p: torch.Tensor) -> tuple[Any, ...]:
+        return p.device.type, self._compute_dtype, self.replacements, self.costs, self._foreach
+
+    def _rules(self, group: Mapping[str, Any]) -> Callable[[Parameter, torch.Tensor], Rule]:
+        return rules_at(group, self._rule, self._backend)
+
+    def _live(self) -> Iterator[Work]:
+        """Every parameter, its assignment and its rule at this step; itself in place of a gradient."""
+        for group in self.param_groups:
+            rules = self._rules(group)
+            for p in group["params"]:
+                yield Work(p, self._parameters[p], p.detach(), rules(self._parameters[p], p))
+
+    def live_rules(self) -> Iterable[tuple[torch.Tensor, Parameter, Rule]]:
+        """Every parameter, its assignment, and the rule that it has now, callables as they are."""
+        for group in self.param_groups:
+            own = rule_of(group, self._rule)
+            rule = from_group(type(own), group)
+            for p in group["params"]:
+                parameter = self._parameters[p]
+                vector = with_decay_of(group, following(rule, parameter.rule), rule)
+                yield p, parameter, rule if parameter.rule is own else vector
