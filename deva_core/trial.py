@@ -13,7 +13,7 @@ WORSE = 1.5
 def orthogonality_error(X: Array, dtype: Any, b: Backend) -> float:
     """‖X Xᵀ - I‖, of the smaller Gram matrix."""
     A = smaller_gram(b.xp.astype(X, dtype), b)
-    return float(norm(A - b.eye(A.shape[-1], A), b))
+    return float(b.xp.reshape(norm(A - b.eye(A.shape[-1], A), b), ()))
 
 
 def gram_is_as_good(X: Array, steps: tuple[Triple, ...], dtype: Any, b: Backend) -> bool:
