@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := numpy torch jax conformance $(if $(shell nvidia-smi -L 2>/dev/null),cupy)
 GROUPS := test
 
-.PHONY: help setup demo test lint docs bench scoreboard gpu clean
+.PHONY: help setup demo test lint docs bench scoreboard foreign gpu clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / - /'
 
@@ -51,6 +51,9 @@ bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" ad
 
 scoreboard: setup ## the kit on optimizers that others ship, each in an environment of its own: docs/scoreboard.md
 	$(BIN)/python -m benchmarks.scoreboard --publish
+
+foreign: setup ## the kit on array libraries that are not ours, each in an environment of its own; FOREIGN="mlx dask" chooses
+	PYTHONPATH=conformance $(BIN)/python -m foreign $(FOREIGN)
 
 gpu: setup ## the kit and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu

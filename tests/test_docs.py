@@ -25,6 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 JAX = ("jax", "optax")
 NEEDS = {
     "dask": ("dask",),
+    "marray": ("marray",),
     "mlx": ("mlx",),
     "torch": ("torch",),
     "deva_torch": ("torch",),

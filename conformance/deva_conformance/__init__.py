@@ -20,5 +20,6 @@ from deva_conformance.laws import Broken as Broken
 from deva_conformance.laws import Law as Law
 from deva_conformance.laws import law as law
 from deva_conformance.laws.schedules import Ramp as Ramp
+from deva_conformance.namespace import NamespaceStart as NamespaceStart
 from deva_conformance.report import Report as Report
 from deva_conformance.report import Result as Result

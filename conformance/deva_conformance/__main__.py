@@ -137,11 +137,13 @@ def conclude(console: Console, report: Report) -> None:
 @app.command("check", epilog="Test vectors for other languages: python -m deva_conformance vectors --help")
 def main(
     backend: Annotated[list[str] | None, typer.Argument(help="Entry-point names, or module:callable.")] = None,
-    namespace: Annotated[list[str] | None, typer.Option(help="An Array API namespace, by module.")] = None,
+    namespace: Annotated[
+        list[str] | None, typer.Option(help="An Array API namespace: module, or module@device.")
+    ] = None,
     rules: Annotated[str | None, typer.Option(help="Comma-separated rules; all by default.")] = None,
     profile: Annotated[str, typer.Option(help="quick (a minute at most), full, or smoke.")] = "quick",
     seed: Annotated[int, typer.Option(help="Of the drawn cases.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="Write report.json, .xml and .html here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write report.json, .xml, .html and badge.svg here.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for a check; 60, for full 600.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes; 2 by default.")] = None,
     reproduce_id: Annotated[str | None, typer.Option("--reproduce", help="Run one broken case again.")] = None,

@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the command, each with `--deva-` before it."""
     group = parser.getgroup("deva", "conformance of optimizer backends")
     group.addoption("--deva-backend", action="append", default=[], help="entry-point name, or module:callable")
-    group.addoption("--deva-namespace", action="append", default=[], help="an Array API namespace, by module")
+    group.addoption(
+        "--deva-namespace", action="append", default=[], help="an Array API namespace: module, or module@device"
+    )
     group.addoption("--deva-rules", help="comma-separated rules; all by default")
     group.addoption("--deva-profile", choices=sorted(PROFILES), default="quick", help="how much to look at")
     group.addoption("--deva-seed", type=int, default=0, help="of the drawn cases")

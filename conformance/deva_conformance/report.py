@@ -215,7 +215,8 @@ class Report:
         }
 
     def write(self, directory: Path) -> None:
-        """Write `report.json`, `report.xml` (JUnit), `report.html`, and a program for each broken law."""
+        """Write `report.json`, `report.xml` (JUnit), `report.html`, `badge.svg`, and a program for each broken law."""
+        from deva_conformance.badge import badge
         from deva_conformance.junit import junit  # these render what is defined here
         from deva_conformance.page import page
 
@@ -223,6 +224,7 @@ class Report:
         pages = {"json": json.dumps(self.as_dict(), indent=1) + "\n", "xml": junit(self), "html": page(self)}
         for kind, text in pages.items():
             (directory / f"report.{kind}").write_text(text, encoding="utf-8")
+        (directory / "badge.svg").write_text(badge(self), encoding="utf-8")
         for result in self.broken:
             if result.case:
                 (directory / program_name(result)).write_text(result.reproducer, encoding="utf-8")

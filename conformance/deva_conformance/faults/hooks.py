@@ -7,7 +7,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from deva_conformance.driver import NamespaceStart
+from deva_conformance.namespace import NamespaceStart
 from deva_core import Backend, Muon, Rule
 from deva_core.capabilities import Capabilities, Operations
 
@@ -70,7 +70,7 @@ class Fault:
     def inner(self) -> NamespaceStart:
         """NumPy with the faulty operations."""
         honest = Backend(xp=xp)
-        return NamespaceStart(xp, self.backend(honest) if self.backend else honest)
+        return NamespaceStart(self.backend(honest) if self.backend else honest, xp.asarray)
 
     def operations(self) -> Operations:
         """What runs compute with."""

@@ -49,15 +49,16 @@ def with_twins(case: Case, arrays: Arrays) -> Arrays:
 def check(subject: Subject, case: Case) -> float:
     """Run each problem beside its rotated twin."""
     case = well_posed(case)
-    params, grads, worst = case.params(), [case.gradients(k) for k in range(case.steps)], 0.0
-    end = walk(subject, case.rule, with_twins(case, params), [with_twins(case, g) for g in grads])
-    for (name, W), p in zip(params.items(), case.problems, strict=True):
-        u = unit_roundoff(W.dtype)
-        sigma = run_spread(case.rule, W, [g[name] for g in grads], u, subject.costs, noisy_inputs=True)["W"]
-        back = rotated(p, end.params[name + "R"], back=True)
-        worst = max(
-            worst, twins(f"{name}: a matrix and its rotated twin", back, end.params[name], sigma, W.dtype, case.steps)
-        )
+    params, worst = with_twins(case, case.params()), 0.0
+    grads = [with_twins(case, case.gradients(k)) for k in range(case.steps)]
+    end = walk(subject, case.rule, params, grads)
+    for name, p in zip(case.params(), case.problems, strict=True):
+        twin, dtype = name + "R", params[name].dtype
+        u, given = unit_roundoff(dtype), [g[twin] for g in grads]
+        # Of the twin: rounded zeros stay zeros, so that a matrix with rows of them hides what the twin's null space does.
+        sigma = run_spread(case.rule, params[twin], given, u, subject.costs, noisy_inputs=True)["W"]
+        back, label = rotated(p, end.params[twin], back=True), f"{name}: a matrix and its rotated twin"
+        worst = max(worst, twins(label, back, end.params[name], sigma, dtype, case.steps))
     return worst
 
 
