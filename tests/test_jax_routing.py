@@ -78,7 +78,7 @@ def test_linens_own_names_are_routed_and_train():
     state = optimizer.init(params)
     zero = jax.tree.map(jnp.zeros_like, params)
     updates, _ = jax.jit(optimizer.update)(zero, state, params)
-    decayed = {name for name, u in deva_jax._transform.named(updates)[0].items() if jnp.abs(u).max() > 0}
+    decayed = {name for name, u in deva_jax._tree.named(updates)[0].items() if jnp.abs(u).max() > 0}
     kernels = {name for name in routing["layout"] if name.endswith(("kernel", "embedding"))}
     assert decayed == kernels, "embeddings and heads decay with AdamW's own 0.01, biases and norms not at all"
     table = deva_jax.explain(params, Muon(weight_decay=0.1), vector_rule=AdamW(), **routing)

@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any, TypedDict
 
 from deva_core.lookup import Route, layout_lookup
-from deva_jax._transform import Params, jax_layout, named
+from deva_jax._transform import Params, jax_layout
+from deva_jax._tree import named
 
 VECTOR = re.compile("bias.*|scale|offset|gamma|beta")
 NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.IGNORECASE)
