@@ -1,0 +1,101 @@
+"""Language modelling: a GPT of a million parameters over bytes. How many tokens to reach AdamW's and Muon's loss?
+
+Every method moves the matrices inside the blocks; embeddings, head and norms are AdamW's, at one learning rate, in every
+run. As many learning rates for each method, then new seeds at the best.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from benchmarks.papers.gpt import CONTEXT, GPT, text, windows
+from benchmarks.papers.journal import Journal, Run
+from benchmarks.papers.methods import ADAMW, DEVA, MUON, SOAP, Method, adago
+from benchmarks.papers.training import train
+
+METHODS = (
+    Method("AdamW", ADAMW, (2e-3, 5e-3, 1.2e-2), "torch.optim.AdamW, betas (0.9, 0.95)"),
+    Method("Muon", MUON, (4e-3, 1e-2, 2.5e-2), 'deva_torch.Muon, scale="rms"'),
+    Method("SOAP", SOAP, (2e-3, 5e-3, 1.2e-2), "pytorch_optimizer.SOAP, its defaults"),
+    Method("AdaGO", adago(), (0.04, 0.1, 0.25), 'deva_torch.AdaGO, scale="rms", its floor scheduled with lr'),
+    Method("DeVA", DEVA, (4e-3, 1e-2, 2.5e-2), "deva_torch.DeVA, its defaults"),
+)
+TARGETS = ("AdamW", "Muon")
+SEARCH_SEED, SEEDS = 0, (1, 2, 3)
+PACKAGES = ("torch", "pytorch_optimizer", "numpy")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Bytes of English."""
+
+    width: int = 128
+    layers: int = 5
+    batch: int = 8
+    steps: int = 100
+    every: int = 5
+    rest_lr: float = 3e-3
+    decays: bool = True
+
+    def __post_init__(self) -> None:
+        train, held_out = text()
+        starts = torch.linspace(0, len(held_out) - CONTEXT - 1, 32).long()
+        object.__setattr__(self, "train", train)
+        object.__setattr__(self, "held_out", windows(held_out, starts))
+
+    def model(self) -> GPT:
+        """New."""
+        return GPT(self.width, self.layers)
+
+    def loss(self, model: GPT, draws: torch.Generator) -> torch.Tensor:
+        """Of windows drawn anywhere."""
+        starts = torch.randint(len(self.train) - CONTEXT, (self.batch,), generator=draws)
+        return model.loss(*windows(self.train, starts))
+
+    def evaluate(self, model: GPT) -> list[float]:
+        """Mean loss of windows spread over the text held out."""
+        return [float(model.loss(*self.held_out))]
+
+    def tokens(self, steps: float) -> float:
+        """Seen in training."""
+        return steps * self.batch * CONTEXT
+
+
+SHORT = Task(width=64, layers=2, steps=60)
+
+
+def settings(task: Task) -> dict[str, Any]:
+    """What the result says of itself."""
+    model, (train, held_out) = task.model(), text()
+    sizes = {"parameters": sum(p.numel() for p in model.parameters()), "train": len(train), "held_out": len(held_out)}
+    return {**asdict(task), **sizes, "context": CONTEXT, "methods": {m.name: m.words for m in METHODS}}
+
+
+def best_lr(runs: list[Run], name: str) -> float:
+    """Of the search."""
+    tried = [run for run in runs if run["method"] == name and run["seed"] == SEARCH_SEED]
+    return min(tried, key=lambda run: run["curve"][-1][2])["lr"]
+
+
+def keys(journal: Journal) -> Iterator[tuple[Method, float, int]]:
+    """The search, learning rate by learning rate; then seed by seed, each method at its best."""
+    for k in range(len(METHODS[0].lrs)):
+        for method in METHODS:
+            yield method, method.lrs[k], SEARCH_SEED
+    for seed in SEEDS:
+        for method in METHODS:
+            yield method, best_lr(journal.runs, method.name), seed
+
+
+TICKS = sum(len(m.lrs) for m in METHODS) + len(METHODS) * len(SEEDS)
+
+
+def run(journal: Journal, task: Task, tick: Callable[[str], None]) -> None:
+    """What the journal does not hold yet, in one thread."""
+    torch.set_num_threads(1)
+    for method, lr, seed in keys(journal):
+        key = {"method": method.name, "lr": lr, "seed": seed}
+        journal.run(key, lambda: train(task, method.make, lr, seed))  # noqa: B023 - called before the loop goes on
+        tick(f"{method.name}, lr {lr:g}, seed {seed}")
