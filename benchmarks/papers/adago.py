@@ -103,9 +103,9 @@ def digits() -> tuple[Data, Data]:
 class Task:
     """How long and how often."""
 
-    steps: int = 600
-    every: int = 30
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    steps: int = 400
+    every: int = 20
+    seeds: tuple[int, ...] = (0, 1, 2)
 
     def fits(self) -> tuple[Fit, Fit]:
         """The regression and the classification."""

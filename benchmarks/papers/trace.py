@@ -1,9 +1,7 @@
-"""DeVA's Figure 2: f(X) = ½ tr(Xᵀ H X) over 9×9 matrices, H of three 3×3 blocks, batches of 3 rows, 400 steps.
+"""DeVA's Figure 2, on the problem of `trace_problem`: all methods, all seeds at once, over a grid of learning rates.
 
-The authors' setting (arXiv 2602.06880 and github.com/Tsedao/Decoupled-Variance-Adaptation, trace_quadratic.py): H of two
-kinds, the minimum at zero, β₁ = 0, β₂ = 0.99, bases refreshed every 10 steps, a constant and from half way on a linearly
-decaying learning rate. Our own code, in float64, with our own random numbers, all seeds at once. They ran every method
-at one learning rate, `LR`; here it is the middle of a grid.
+As in the figure β₁ = 0, β₂ = 0.99, bases are refreshed every 10 steps, and the learning rate is constant and from half way
+on decays linearly. The authors ran every method at one learning rate, `LR`; here it is the middle of a grid.
 """
 
 from collections.abc import Callable
@@ -14,12 +12,8 @@ import numpy as np
 
 from benchmarks.papers.journal import Journal
 from benchmarks.papers.trace_methods import METHODS, Method
+from benchmarks.papers.trace_problem import SPECTRA, STEPS, Problems, schedule
 
-SPECTRA = {
-    "heterogeneous": [[1, 2, 3], [99, 100, 101], [4998, 4999, 5000]],
-    "homogeneous": [[1, 99, 4998], [2, 100, 4999], [3, 101, 5000]],
-}
-STEPS, BATCH, N = 400, 3, 9
 EVERY = 10
 DIVERGED = 1e6
 PACKAGES = ("numpy", "torch", "pytorch_optimizer")
@@ -35,45 +29,6 @@ class Task:
 
 SHORT = Task(seeds=12, powers=(0, 1, 2))
 TICKS = len(SPECTRA) * len(METHODS)
-
-
-class Problems:
-    """One random instance a seed, stacked: H `(seeds, 9, 9)` and the start."""
-
-    def __init__(self, kind: str, seeds: int) -> None:
-        drawn = [instance(SPECTRA[kind], seed) for seed in range(seeds)]
-        self.H, self.root, self.start, self.rows = map(np.stack, zip(*drawn, strict=True))
-
-    def value(self, X: np.ndarray) -> np.ndarray:
-        """f(X), whose minimum is 0."""
-        return 0.5 * np.sum(X * (self.H @ X), axis=(-2, -1))
-
-    def gradient(self, X: np.ndarray, step: int) -> np.ndarray:
-        """Of the authors' batch loss ½ (n / batch) ‖A X‖ over some rows of A = √H (a norm, not its square)."""
-        A = np.take_along_axis(self.root, self.rows[:, step, :, None], axis=1)
-        residual = A @ X
-        return 0.5 * N / BATCH * A.swapaxes(1, 2) @ (residual / np.linalg.norm(residual, axis=(1, 2), keepdims=True))
-
-    def whole_gradient(self, X: np.ndarray) -> np.ndarray:
-        """Of f."""
-        return self.H @ X
-
-
-def instance(spectra: list[list[int]], seed: int) -> tuple[np.ndarray, ...]:
-    """H, its root, the start, and the rows of every batch."""
-    r = np.random.default_rng(seed)
-    H, root = np.zeros((N, N)), np.zeros((N, N))
-    for k, eigenvalues in enumerate(spectra):
-        Q, _ = np.linalg.qr(r.normal(size=(3, 3)))
-        block = slice(3 * k, 3 * k + 3)
-        H[block, block] = Q * eigenvalues @ Q.T
-        root[block, block] = Q * np.sqrt(eigenvalues) @ Q.T
-    return H, root, r.normal(size=(N, N)), r.integers(0, N, (STEPS, BATCH))
-
-
-def schedule(lr: float) -> Callable[[int], float]:
-    """Constant for the first half, then linear to zero."""
-    return lambda count: lr * min(1.0, 2 - 2 * count / STEPS)
 
 
 def descend(problems: Problems, method: Method, lr: float) -> dict[str, Any]:
