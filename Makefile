@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := numpy torch jax conformance $(if $(shell nvidia-smi -L 2>/dev/null),cupy)
 GROUPS := test
 
-.PHONY: help setup demo test lint docs bench scoreboard foreign gpu clean
+.PHONY: help setup demo test lint docs bench scoreboard foreign evidence gpu clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## / - /'
 
@@ -42,7 +42,6 @@ docs: setup ## the site, in site/
 
 bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" adds options to benchmarks.speed
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
-	$(BIN)/python -m benchmarks.trace_quadratic
 	$(BIN)/python -m benchmarks.well_posed
 	$(BIN)/python -m benchmarks.gram
 	$(BIN)/python -m benchmarks.narrow
@@ -54,6 +53,11 @@ scoreboard: setup ## the kit on optimizers that others ship, each in an environm
 
 foreign: setup ## the kit on array libraries that are not ours, each in an environment of its own; FOREIGN="mlx dask" chooses
 	PYTHONPATH=conformance $(BIN)/python -m foreign $(FOREIGN)
+
+evidence: setup ## the papers' experiments, and docs/evidence.md; SHORT=--short for a smaller form without the page
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench --group demo
+	$(BIN)/python -m benchmarks.papers run $(SHORT)
+	$(if $(SHORT),,$(BIN)/python -m benchmarks.papers page)
 
 gpu: setup ## the kit and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu

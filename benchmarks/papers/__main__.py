@@ -1,17 +1,21 @@
 """The command line.
 
-python -m benchmarks.papers language [--short] [--out FILE]
+    python -m benchmarks.papers run [trace language adago handover] [--short] [--out FOLDER]
+    python -m benchmarks.papers page
+
+Results are in benchmarks/results/papers; what a file there holds is not run again. The short form goes to out/papers.
 """
 
 import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
-from benchmarks.papers.journal import Journal
+from benchmarks.papers.journal import Journal, read
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "papers"
@@ -21,21 +25,52 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 @app.command()
 def run(
-    names: Annotated[list[str], typer.Argument(help=f"of {', '.join(EXPERIMENTS)}")],
-    short: Annotated[bool, typer.Option(help="a form of a minute or so")] = False,
+    names: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(EXPERIMENTS)}; all without one")] = None,
+    short: Annotated[bool, typer.Option(help="a smaller form, for the same verdicts")] = False,
     out: Annotated[Path | None, typer.Option(help="a folder for the JSON")] = None,
 ) -> None:
-    """Run experiments, or what is missing of them."""
-    for name in names:
-        module = importlib.import_module(f"benchmarks.papers.{name}")
-        task = module.SHORT if short else module.Task()
-        folder = out or (ROOT / "out" / "papers" if short else RESULTS)
-        journal = Journal(folder / f"{name}.json", module.settings(task), module.PACKAGES)
-        columns = TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn()
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-            bar = progress.add_task(name, total=module.TICKS)
-            module.run(journal, task, lambda text: progress.update(bar, advance=1, description=text))  # noqa: B023
-        print(f"written: {journal.path}")
+    """Run experiments, or what is missing of them, and say what they show."""
+    folder = out or (ROOT / "out" / "papers" if short else RESULTS)
+    for name in names or EXPERIMENTS:
+        if name not in EXPERIMENTS:
+            raise typer.BadParameter(f"no experiment is named {name}: {', '.join(EXPERIMENTS)}")
+        show(name, measured(name, short, folder / f"{name}.json"))
+
+
+def measured(name: str, short: bool, path: Path) -> dict[str, Any]:
+    """The result of one experiment, behind a progress bar."""
+    module = importlib.import_module(f"benchmarks.papers.{name}")
+    task = module.SHORT if short else module.Task()
+    journal = Journal(path, module.settings(task), module.PACKAGES)
+    columns = TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task(name, total=module.TICKS)
+        module.run(journal, task, lambda text: progress.update(bar, advance=1, description=text))
+    return journal.result
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    """The verdicts; of the handover, its table."""
+    from benchmarks.papers import page, report
+
+    head, rows = report.HANDOVER_HEAD, page.VERDICTS.get(name, report.handover_rows)(result)
+    view = Table(*(page.VERDICT_HEAD if name in page.VERDICTS else head), title=name)
+    for row in rows:
+        view.add_row(*row)
+    Console().print(view)
+
+
+@app.command()
+def page() -> None:
+    """Draw docs/assets/evidence and write docs/evidence.md from the results."""
+    from benchmarks.papers import page, plots
+
+    results = {name: read(RESULTS / f"{name}.json") for name in EXPERIMENTS}
+    for path in plots.draw(results, ROOT / "docs" / "assets" / "evidence"):
+        print(f"written: {path}")
+    target = ROOT / "docs" / "evidence.md"
+    target.write_text(page.text(results), encoding="utf-8")
+    print(f"written: {target}")
 
 
 if __name__ == "__main__":

@@ -75,13 +75,13 @@ class TorchSide:
 
     def __init__(self, make: Callable[[list[torch.Tensor]], torch.optim.Optimizer], start: np.ndarray, apart: bool):
         self.X = torch.from_numpy(start.copy())
-        self.params = list(self.X) if apart else [self.X]
+        self.apart, self.params = apart, list(self.X) if apart else [self.X]
         self.optimizer = make(self.params)
 
     def step(self, X: np.ndarray, G: np.ndarray, lr: float) -> np.ndarray:
         """At this learning rate."""
         grads = torch.from_numpy(G)
-        for p, g in zip(self.params, grads if len(self.params) > 1 else [grads], strict=True):
+        for p, g in zip(self.params, grads if self.apart else [grads], strict=True):
             p.grad = g
         for group in self.optimizer.param_groups:
             group["lr"] = lr

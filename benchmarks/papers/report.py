@@ -1,0 +1,232 @@
+"""What the results say, in tables and verdicts: AdaGO, the GPT, the handover. (`trace_report`: DeVA's Figure 2.)"""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.papers.journal import Run
+from benchmarks.papers.language import CLAIM, SEEDS, TARGETS, best_lr
+
+Result = dict[str, Any]
+Rows = list[list[str]]
+
+
+def chosen(result: Result, **key: Any) -> list[Run]:
+    """The runs of this key."""
+    return [run for run in result["runs"] if all(run.get(name) == value for name, value in key.items())]
+
+
+def methods(result: Result) -> list[str]:
+    """In the order of the settings."""
+    return list(result["settings"]["methods"])
+
+
+def spread(values: list[float], form: str = ".3g") -> str:
+    """Mean and range.
+
+    Example:
+        >>> spread([1.0, 2.0, 3.0])
+        '2 (1–3)'
+    """
+    return f"{np.mean(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+
+
+def minutes(result: Result) -> str:
+    """Of a processor, all runs together."""
+    return f"{sum(run['seconds'] for run in result['runs']) / 60:.1f}"
+
+
+# --- AdaGO ------------------------------------------------------------------------------------------------------------
+
+WITHIN = 2.0
+"""A learning rate is good whose loss is at most this many times the best's."""
+
+
+def by_lr(result: Result, task: str, method: str, gamma: float = 10.0) -> dict[float, list[Run]]:
+    """Runs over the grid."""
+    found: dict[float, list[Run]] = {}
+    for run in chosen(result, task=task, method=method, gamma=gamma):
+        found.setdefault(run["lr"], []).append(run)
+    return found
+
+
+def level(runs: list[Run]) -> float:
+    """Geometric mean over seeds of the last loss."""
+    return float(np.exp(np.mean(np.log([run["curve"][-1][2] for run in runs]))))
+
+
+def levels(result: Result, task: str, method: str) -> dict[float, float]:
+    """By learning rate."""
+    return {lr: level(runs) for lr, runs in by_lr(result, task, method).items()}
+
+
+def best(result: Result, task: str, method: str) -> float:
+    """The learning rate of the lowest loss."""
+    found = levels(result, task, method)
+    return min(found, key=lambda lr: found[lr])
+
+
+def good(result: Result, task: str, method: str) -> list[float]:
+    """Learning rates near the method's own best."""
+    found = levels(result, task, method)
+    return [lr for lr, loss in found.items() if loss <= WITHIN * min(found.values())]
+
+
+ADAGO_HEAD = ["task", "method", "best lr", "loss there", "read rightly", "lr within 2 × of that loss"]
+
+
+def adago_rows(result: Result) -> Rows:
+    """Each method at its best, and how many learning rates are about as good."""
+    rows = []
+    for task in ("regression", "digits"):
+        for method in methods(result):
+            lr = best(result, task, method)
+            runs = by_lr(result, task, method)[lr]
+            ends = [run["curve"][-1] for run in runs]
+            right = spread([100 * end[3] for end in ends], ".1f") + " %" if task == "digits" else "–"
+            near = ", ".join(f"{x:g}" for x in good(result, task, method))
+            rows.append([task, method, f"{lr:g}", spread([end[2] for end in ends]), right, near])
+    return rows
+
+
+GAMMA_HEAD = ["task", "lr", "γ", "loss", "over that of γ = 10"]
+
+
+def gamma_rows(result: Result) -> Rows:
+    """AdaGO at its best learning rate, by γ."""
+    rows = []
+    for task in ("regression", "digits"):
+        lr = best(result, task, "AdaGO")
+        by_gamma: dict[float, list[Run]] = {}
+        for run in chosen(result, task=task, method="AdaGO", lr=lr):
+            by_gamma.setdefault(run["gamma"], []).append(run)
+        for gamma, runs in sorted(by_gamma.items()):
+            ends = [run["curve"][-1][2] for run in runs]
+            rows.append([task, f"{lr:g}", f"{gamma:g}", spread(ends), f"{level(runs) / level(by_gamma[10.0]):.2f}"])
+    return rows
+
+
+def adago_verdicts(result: Result) -> Rows:
+    """The claims of the abstract."""
+    rows = []
+    for task in ("regression", "digits"):
+        found = {m: levels(result, task, m)[best(result, task, m)] for m in methods(result)}
+        ratios = {m: found["AdaGO"] / found[m] for m in found if m != "AdaGO"}
+        words = ", ".join(f"{ratio:.2f} of {m}'s" for m, ratio in ratios.items())
+        claim = f"AdaGO outperforms Muon and Adam ({task})"
+        rows.append(["AdaGO", claim, f"loss at the best lr: {words}", yes(max(ratios.values()) < 1)])
+        counts = {m: len(good(result, task, m)) for m in found}
+        words = ", ".join(f"{m} {count}" for m, count in counts.items())
+        most = counts["AdaGO"] > max(count for m, count in counts.items() if m != "AdaGO")
+        rows.append(["AdaGO", f"more robust to lr ({task})", f"learning rates near the best one: {words}", yes(most)])
+    factors = [float(row[-1]) for row in gamma_rows(result)]
+    words = f"γ over four decades moves the loss by {min(factors):.2f} to {max(factors):.2f}"
+    rows.append(["AdaGO", "insensitive to γ", words, yes(max(factors) <= WITHIN)])
+    return rows
+
+
+def yes(agrees: bool) -> str:
+    """A verdict."""
+    return "yes" if agrees else "no"
+
+
+# --- the GPT ----------------------------------------------------------------------------------------------------------
+
+SEARCH_HEAD = ["method", "held-out loss after the search, by lr"]
+
+
+def search_rows(result: Result) -> Rows:
+    """Learning rates tried."""
+    rows = []
+    for method in methods(result):
+        runs = chosen(result, method=method, seed=SEEDS[0])
+        rows.append([method, " · ".join(f"{run['lr']:g}: {run['curve'][-1][2]:.3f}" for run in runs)])
+    return rows
+
+
+def finals(result: Result, method: str) -> dict[int, Run]:
+    """The runs at the best learning rate, by seed."""
+    return {run["seed"]: run for run in chosen(result, method=method, lr=best_lr(result["runs"], method))}
+
+
+def reached(run: Run, target: float) -> tuple[float, float] | None:
+    """The step and the processor seconds at which a loss is first reached, between evaluations linearly.
+
+    Example:
+        >>> reached({"curve": [[10, 1.0, 3.0], [20, 2.0, 2.0], [30, 3.0, 1.0]]}, 1.5)
+        (25.0, 2.5)
+    """
+    curve = np.array(run["curve"])
+    below = np.flatnonzero(curve[:, 2] <= target)
+    if not len(below):
+        return None
+    k = below[0]
+    if not k:
+        return float(curve[0, 0]), float(curve[0, 1])
+    (step0, time0, loss0), (step1, time1, loss1) = curve[k - 1], curve[k]
+    share = (loss0 - target) / (loss0 - loss1)
+    return float(step0 + share * (step1 - step0)), float(time0 + share * (time1 - time0))
+
+
+def shares(result: Result, method: str, target: str) -> list[tuple[float, float]]:
+    """Steps and time to the target's final loss over the target's own, seed by seed; nan where it is not reached."""
+    found = []
+    for seed, goal in finals(result, target).items():
+        run = finals(result, method).get(seed)
+        if run:
+            whole_step, whole_time, loss = goal["curve"][-1]
+            at = reached(run, loss) or (np.nan, np.nan)
+            found.append((at[0] / whole_step, at[1] / whole_time))
+    return found
+
+
+def percent(values: list[float]) -> str:
+    """Mean and range, and how often it was reached at all."""
+    known = [100 * value for value in values if np.isfinite(value)]
+    if not known:
+        return "not reached"
+    some = "" if len(known) == len(values) else f", {len(known)} of {len(values)} seeds"
+    return f"{spread(known, '.0f')} %{some}"
+
+
+LANGUAGE_HEAD = ["method", "lr", "held-out loss", "ms a step"] + [
+    f"{what} to {target}'s loss" for target in TARGETS for what in ("tokens", "time")
+]
+
+
+def language_rows(result: Result) -> Rows:
+    """Each method at its best learning rate, over seeds."""
+    rows = []
+    for method in methods(result):
+        runs = list(finals(result, method).values())
+        if runs:
+            ends = [run["curve"][-1] for run in runs]
+            cells = [f"{runs[0]['lr']:g}", spread([end[2] for end in ends], ".3f")]
+            cells.append(spread([1e3 * end[1] / end[0] for end in ends], ".0f"))
+            for target in TARGETS:
+                found = shares(result, method, target)
+                cells += [percent([step for step, _ in found]), percent([time for _, time in found])]
+            rows.append([method, *cells])
+    return rows
+
+
+def language_verdicts(result: Result) -> Rows:
+    """DeVA's claim of tokens, at our scale."""
+    steps = [1 - step for step, _ in shares(result, "DeVA", "Muon") if np.isfinite(step)]
+    claim = f"DeVA needs {CLAIM} % fewer tokens than Muon"
+    if not steps:
+        return [["DeVA", claim, "Muon's loss is not reached", "no"]]
+    low, high = 100 * min(steps), 100 * max(steps)
+    words = f"{100 * np.mean(steps):.1f} % fewer ({low:.1f} to {high:.1f} over {len(steps)} seeds)"
+    verdict = "yes" if low >= CLAIM else "no" if high < CLAIM else "not certain"
+    return [["DeVA", claim, words, verdict]]
+
+
+# --- the handover -----------------------------------------------------------------------------------------------------
+
+HANDOVER_HEAD = ["rule", "dtype", "largest difference of losses", "parameters apart, over the distance walked"]
+
+
+def handover_rows(result: Result) -> Rows:
+    """How far both runs part."""
+    return [[r["rule"], r["dtype"], f"{r['loss_apart']:.1g}", f"{r['apart']:.1g}"] for r in result["runs"]]

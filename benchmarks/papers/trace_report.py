@@ -1,0 +1,126 @@
+"""What the runs of DeVA's Figure 2 say, in tables and verdicts."""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.papers.report import Result, Rows, chosen, methods, yes
+from benchmarks.papers.trace_methods import LR
+from benchmarks.papers.trace_problem import SPECTRA
+
+OURS, EIGH, PUBLISHED = "DeVA S∞", "DeVA S∞, eigh", "DeVA S∞, published"
+RIVAL = "Muon"
+
+
+def runs(result: Result, kind: str, method: str) -> list[dict[str, Any]]:
+    """That did not diverge, by learning rate."""
+    return sorted((r for r in chosen(result, kind=kind, method=method) if "final" in r), key=lambda r: r["lr"])
+
+
+def published(result: Result, kind: str, method: str) -> dict[str, Any]:
+    """The run at the authors' learning rate."""
+    return next(r for r in runs(result, kind, method) if r["lr"] == result["settings"]["lr"][method])
+
+
+def best(result: Result, kind: str, method: str) -> dict[str, Any]:
+    """The run of the lowest mean of log f."""
+    return min(runs(result, kind, method), key=lambda r: np.mean(r["final"]))
+
+
+def paired(a: dict[str, Any], b: dict[str, Any]) -> tuple[float, float]:
+    """Mean of log a - log b over seeds, and its standard error."""
+    difference = np.subtract(a["final"], b["final"])
+    return float(difference.mean()), float(difference.std(ddof=1) / len(difference) ** 0.5)
+
+
+def signed(pair: tuple[float, float]) -> str:
+    """With its error."""
+    return f"{pair[0]:+.2f} ± {pair[1]:.2f}"
+
+
+def typical(run: dict[str, Any]) -> str:
+    """The geometric mean."""
+    return f"{np.exp(np.mean(run['final'])):.3g}"
+
+
+TRACE_HEAD = ["method"] + [
+    f"{kind}: {what}"
+    for kind in SPECTRA
+    for what in ("at the figure's lr", "log to Muon", "best lr", "f there", "log to Muon")
+]
+
+
+def trace_rows(result: Result) -> Rows:
+    """Each method at the figure's learning rate and at its best."""
+    rows = []
+    for method in methods(result):
+        cells = [method]
+        for kind in SPECTRA:
+            at, top = published(result, kind, method), best(result, kind, method)
+            cells += [typical(at), signed(paired(at, published(result, kind, RIVAL)))]
+            cells += [f"{top['lr']:.3g}", typical(top), signed(paired(top, best(result, kind, RIVAL)))]
+        rows.append(cells)
+    return rows
+
+
+def bases_head(result: Result) -> list[str]:
+    """Learning rates."""
+    lrs = [r["lr"] for r in runs(result, "heterogeneous", OURS)]
+    return ["blocks", "log of ours over", *(f"lr {lr:g}" for lr in lrs), "all"]
+
+
+def bases_rows(result: Result) -> Rows:
+    """Ours against the published basis, and against the authors' dialect, at each learning rate."""
+    rows = []
+    for kind in SPECTRA:
+        ours = runs(result, kind, OURS)
+        for name, words in ((EIGH, 'basis="eigh"'), (PUBLISHED, "the authors' dialect")):
+            pairs = [paired(a, b) for a, b in zip(ours, runs(result, kind, name), strict=True)]
+            rows.append([kind, words, *map(signed, pairs), f"{np.mean([p[0] for p in pairs]):+.2f}"])
+    return rows
+
+
+SUMS_HEAD = ["blocks", "method", "Σ H", "Σ H∘γ, first", "in the middle", "last", "last over Σ H"]
+
+
+def sums_rows(result: Result) -> Rows:
+    """Medians over seeds, at the figure's learning rate."""
+    rows = []
+    for kind in SPECTRA:
+        whole = result["settings"]["sum_of_H"][kind]
+        for method in methods(result):
+            sums = published(result, kind, method).get("sums")
+            if sums:
+                cells = [f"{x:.0f}" for x in (whole, sums[0], sums[len(sums) // 2], sums[-1])]
+                rows.append([kind, method, *cells, f"{sums[-1] / whole:.2f}"])
+    return rows
+
+
+def judged(pair: tuple[float, float]) -> str:
+    """Lower by more than two standard errors, higher by as much, or neither."""
+    return "yes" if pair[0] < -2 * pair[1] else "no" if pair[0] > 2 * pair[1] else "not certain"
+
+
+def trace_verdicts(result: Result) -> Rows:
+    """DeVA below Muon; the sum below Σ H; and that ours loses nothing."""
+    rows = []
+    for kind in SPECTRA:
+        for run, words in ((published, f"at lr {LR:g}"), (best, "each at its best lr")):
+            pair = paired(run(result, kind, OURS), run(result, kind, RIVAL))
+            rows.append(["DeVA", f"S∞ ends below Muon, {kind}, {words}", f"log ratio {signed(pair)}", judged(pair)])
+    for row in sums_rows(result):
+        if row[1] in ("DeVA ℓ∞", OURS):
+            sums = f"{row[-1]} of Σ H at the end"
+            rows.append(["DeVA", f"Σ H∘γ falls below Σ H, {row[1]}, {row[0]}", sums, yes(float(row[-1]) < 1)])
+    for kind in SPECTRA:
+        for name, words in ((EIGH, "the canonical basis"), (PUBLISHED, "basis, corrected bias and relative eps")):
+            pair = pooled(result, kind, name)
+            lost = "yes" if pair[0] <= 0 else "no" if pair[0] > 2 * pair[1] else "not certain"
+            rows.append(["ours", f"{words} lose nothing, {kind}", f"log ratio over all lr {signed(pair)}", lost])
+    return rows
+
+
+def pooled(result: Result, kind: str, name: str) -> tuple[float, float]:
+    """Ours against another, each seed's mean over the learning rates."""
+    means = [{"final": np.mean([r["final"] for r in runs(result, kind, m)], axis=0)} for m in (OURS, name)]
+    return paired(*means)

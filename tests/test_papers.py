@@ -1,0 +1,123 @@
+"""`benchmarks.papers`: interrupted experiments go on, tiny ones give tables and verdicts, the page is what the JSON gives."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("typer")
+pytest.importorskip("pytorch_optimizer")
+pytest.importorskip("sklearn")
+
+from benchmarks.papers import __main__ as program
+from benchmarks.papers import adago, journal, language, page, report, trace, trace_problem, trace_report
+from benchmarks.papers.trace_methods import METHODS, RuleSide, TorchSide
+
+
+def ran(module, task, path=None):
+    found = journal.Journal(path, module.settings(task))
+    ticks = []
+    module.run(found, task, ticks.append)
+    assert len(ticks) == module.TICKS
+    return found.result
+
+
+# --- the journal ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_in_the_file_is_not_run_again(tmp_path):
+    path, key = tmp_path / "x.json", {"lr": 0.1}
+    journal.Journal(path, {"steps": 1}).run(key, lambda: {"loss": 1.0})
+    again = journal.Journal(path, {"steps": 1})
+    assert again.run(key, lambda: pytest.fail("run twice"))["loss"] == 1.0
+    assert again.run({"lr": 0.2}, lambda: {"loss": 2.0})["loss"] == 2.0
+    assert len(journal.read(path)["runs"]) == 2
+
+
+def test_runs_with_other_settings_are_refused_and_left(tmp_path):
+    path = tmp_path / "x.json"
+    journal.Journal(path, {"steps": 1}).run({"lr": 0.1}, lambda: {"loss": 1.0})
+    with pytest.raises(ValueError, match="other settings"):
+        journal.Journal(path, {"steps": 2})
+    assert len(journal.read(path)["runs"]) == 1
+
+
+# --- the problem and its methods --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short_steps(monkeypatch):
+    monkeypatch.setattr(trace, "STEPS", 20)
+
+
+def test_the_batch_gradient_is_that_of_the_authors_loss():
+    torch = pytest.importorskip("torch")
+    problems = trace_problem.Problems("homogeneous", 2)
+    for seed in range(2):
+        X = torch.tensor(problems.start[seed], requires_grad=True)
+        A = torch.tensor(problems.root[seed][problems.rows[seed, 3]])
+        (0.5 * 9 / 3 * torch.linalg.norm(A @ X)).backward()
+        np.testing.assert_allclose(problems.gradient(problems.start, 3)[seed], X.grad, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_method_moves_each_matrix_as_if_it_were_alone(method):
+    problems = trace_problem.Problems("heterogeneous", 3)
+
+    def moved(which):
+        start = problems.start[which]
+        side = method.side(start, trace_problem.schedule(method.lr))
+        X = start
+        for k in range(12):
+            X = side.step(X, problems.gradient(problems.start, k)[which], method.lr)
+        assert isinstance(side, RuleSide | TorchSide)
+        return X
+
+    np.testing.assert_allclose(moved(slice(None))[1:2], moved(slice(1, 2)), rtol=1e-7, atol=1e-9)
+
+
+def test_the_trace_gives_tables_and_verdicts(short_steps):
+    found = ran(trace, trace.Task(seeds=3, powers=(-1, 0)))
+    assert len(trace_report.trace_rows(found)) == len(METHODS)
+    assert len(trace_report.bases_rows(found)) == 4
+    assert len(trace_report.sums_rows(found)) == 2 * 5
+    assert {row[-1] for row in trace_report.trace_verdicts(found)} <= {"yes", "no", "not certain"}
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_gpt_gives_tables_and_a_verdict():
+    found = ran(language, language.Task(width=16, layers=1, batch=2, steps=2, every=1))
+    assert len(report.search_rows(found)) == len(report.language_rows(found)) == len(language.METHODS)
+    own = next(row for row in report.language_rows(found) if row[0] == "Muon")
+    assert own[6] == own[7] == "100 (100–100) %"
+    assert report.language_verdicts(found)[0][-1] in ("yes", "no", "not certain")
+
+
+def test_adago_gives_tables_and_verdicts():
+    found = ran(adago, adago.Task(steps=2, every=1, seeds=(0,)))
+    assert len(report.adago_rows(found)) == 2 * len(adago.METHODS)
+    assert len(report.gamma_rows(found)) == 2 * len(adago.GAMMAS)
+    assert len(report.adago_verdicts(found)) == 5
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published():
+    return {name: journal.read(program.RESULTS / f"{name}.json") for name in program.EXPERIMENTS}
+
+
+def test_the_page_is_what_the_published_results_give(published):
+    written = (program.ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert written == page.text(published)
+    assert not re.findall(r"\{[a-z_]+\}", written), "a part of the page was not filled in"
+
+
+def test_published_results_are_of_the_settings_that_run_now(published):
+    for name, module in (("trace", trace), ("language", language), ("adago", adago)):
+        assert published[name]["settings"] == json.loads(json.dumps(module.settings(module.Task())))
