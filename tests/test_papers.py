@@ -93,7 +93,7 @@ def test_the_gpt_gives_tables_and_a_verdict():
     found = ran(language, language.Task(width=16, layers=1, batch=2, steps=2, every=1))
     assert len(report.search_rows(found)) == len(report.language_rows(found)) == len(language.METHODS)
     own = next(row for row in report.language_rows(found) if row[0] == "Muon")
-    assert own[6] == own[7] == "100 (100–100) %"
+    assert own[7] == own[8] == "100 (100–100) %"
     assert report.language_verdicts(found)[0][-1] in ("yes", "no", "not certain")
 
 

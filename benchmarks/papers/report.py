@@ -22,12 +22,14 @@ def methods(result: Result) -> list[str]:
 
 
 def spread(values: list[float], form: str = ".3g") -> str:
-    """Mean and range.
+    """Mean and range; of one value, the value.
 
     Example:
-        >>> spread([1.0, 2.0, 3.0])
-        '2 (1–3)'
+        >>> spread([1.0, 2.0, 3.0]), spread([2.0])
+        ('2 (1–3)', '2')
     """
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
     return f"{np.mean(values):{form}} ({min(values):{form}}–{max(values):{form}})"
 
 
@@ -146,6 +148,8 @@ def search_rows(result: Result) -> Rows:
 
 def finals(result: Result, method: str) -> dict[int, Run]:
     """The runs at the best learning rate, by seed."""
+    if not chosen(result, method=method):
+        return {}  # an unfinished result
     return {run["seed"]: run for run in chosen(result, method=method, lr=best_lr(result["runs"], method))}
 
 
@@ -189,7 +193,7 @@ def percent(values: list[float]) -> str:
     return f"{spread(known, '.0f')} %{some}"
 
 
-LANGUAGE_HEAD = ["method", "lr", "held-out loss", "ms a step"] + [
+LANGUAGE_HEAD = ["method", "lr", "seeds", "held-out loss", "ms a step"] + [
     f"{what} to {target}'s loss" for target in TARGETS for what in ("tokens", "time")
 ]
 
@@ -201,7 +205,7 @@ def language_rows(result: Result) -> Rows:
         runs = list(finals(result, method).values())
         if runs:
             ends = [run["curve"][-1] for run in runs]
-            cells = [f"{runs[0]['lr']:g}", spread([end[2] for end in ends], ".3f")]
+            cells = [f"{runs[0]['lr']:g}", str(len(runs)), spread([end[2] for end in ends], ".3f")]
             cells.append(spread([1e3 * end[1] / end[0] for end in ends], ".0f"))
             for target in TARGETS:
                 found = shares(result, method, target)
@@ -215,10 +219,11 @@ def language_verdicts(result: Result) -> Rows:
     steps = [1 - step for step, _ in shares(result, "DeVA", "Muon") if np.isfinite(step)]
     claim = f"DeVA needs {CLAIM} % fewer tokens than Muon"
     if not steps:
-        return [["DeVA", claim, "Muon's loss is not reached", "no"]]
+        run = finals(result, "DeVA") and finals(result, "Muon")
+        return [["DeVA", claim, *(("Muon's loss is not reached", "no") if run else ("–", "not run"))]]
     low, high = 100 * min(steps), 100 * max(steps)
     words = f"{100 * np.mean(steps):.1f} % fewer ({low:.1f} to {high:.1f} over {len(steps)} seeds)"
-    verdict = "yes" if low >= CLAIM else "no" if high < CLAIM else "not certain"
+    verdict = "not certain" if len(steps) == 1 else "yes" if low >= CLAIM else "no" if high < CLAIM else "not certain"
     return [["DeVA", claim, words, verdict]]
 
 
