@@ -98,10 +98,10 @@ def test_the_gpt_gives_tables_and_a_verdict():
 
 
 def test_adago_gives_tables_and_verdicts():
-    found = ran(adago, adago.Task(steps=2, every=1, seeds=(0,)))
+    found = ran(adago, adago.Task(steps=2, every=1, seeds=(0, 1)))
     assert len(report.adago_rows(found)) == 2 * len(adago.METHODS)
     assert len(report.gamma_rows(found)) == 2 * len(adago.GAMMAS)
-    assert len(report.adago_verdicts(found)) == 5
+    assert len(report.adago_verdicts(found)) == 7
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

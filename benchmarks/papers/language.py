@@ -16,11 +16,11 @@ from benchmarks.papers.methods import ADAMW, DEVA, MUON, SOAP, Method, adago
 from benchmarks.papers.training import train
 
 METHODS = (
-    Method("AdamW", ADAMW, (2e-3, 5e-3, 1.2e-2), "torch.optim.AdamW, betas (0.9, 0.95)"),
-    Method("Muon", MUON, (4e-3, 1e-2, 2.5e-2), 'deva_torch.Muon, scale="rms"'),
-    Method("SOAP", SOAP, (2e-3, 5e-3, 1.2e-2), "pytorch_optimizer.SOAP, its defaults"),
-    Method("AdaGO", adago(), (0.04, 0.1, 0.25), 'deva_torch.AdaGO, scale="rms", its floor scheduled with lr'),
-    Method("DeVA", DEVA, (4e-3, 1e-2, 2.5e-2), "deva_torch.DeVA, its defaults"),
+    Method("AdamW", ADAMW, (2e-3, 5e-3, 1.2e-2, 3e-2), "torch.optim.AdamW, betas (0.9, 0.95)"),
+    Method("Muon", MUON, (1.6e-3, 4e-3, 1e-2, 2.5e-2), 'deva_torch.Muon, scale="rms"'),
+    Method("SOAP", SOAP, (8e-4, 2e-3, 5e-3, 1.2e-2), "pytorch_optimizer.SOAP, its defaults"),
+    Method("AdaGO", adago(), (0.016, 0.04, 0.1, 0.25), 'deva_torch.AdaGO, scale="rms", its floor scheduled with lr'),
+    Method("DeVA", DEVA, (1.6e-3, 4e-3, 1e-2, 2.5e-2), "deva_torch.DeVA, its defaults"),
 )
 TARGETS = ("AdamW", "Muon")
 CLAIM = 6.6

@@ -33,6 +33,21 @@ def spread(values: list[float], form: str = ".3g") -> str:
     return f"{np.mean(values):{form}} ({min(values):{form}}–{max(values):{form}})"
 
 
+def mean_and_error(x: np.ndarray) -> tuple[float, float]:
+    """The mean and its standard error."""
+    return float(x.mean()), float(x.std(ddof=1) / len(x) ** 0.5)
+
+
+def signed(pair: tuple[float, float]) -> str:
+    """With its error."""
+    return f"{pair[0]:+.2f} ± {pair[1]:.2f}"
+
+
+def judged(pair: tuple[float, float]) -> str:
+    """Lower by more than two standard errors, higher by as much, or neither."""
+    return "yes" if pair[0] < -2 * pair[1] else "no" if pair[0] > 2 * pair[1] else "not certain"
+
+
 def minutes(result: Result) -> str:
     """Of a processor, all runs together."""
     return f"{sum(run['seconds'] for run in result['runs']) / 60:.1f}"
@@ -74,7 +89,16 @@ def good(result: Result, task: str, method: str) -> list[float]:
     return [lr for lr, loss in found.items() if loss <= WITHIN * min(found.values())]
 
 
-ADAGO_HEAD = ["task", "method", "best lr", "loss there", "read rightly", "lr within 2 × of that loss"]
+ADAGO_HEAD = [
+    "task",
+    "method",
+    "best lr",
+    "loss there",
+    "read rightly",
+    "lr within 2 × of it",
+    "a tenth of the lr",
+    "ten times the lr",
+]
 
 
 def adago_rows(result: Result) -> Rows:
@@ -87,8 +111,17 @@ def adago_rows(result: Result) -> Rows:
             ends = [run["curve"][-1] for run in runs]
             right = spread([100 * end[3] for end in ends], ".1f") + " %" if task == "digits" else "–"
             near = ", ".join(f"{x:g}" for x in good(result, task, method))
-            rows.append([task, method, f"{lr:g}", spread([end[2] for end in ends]), right, near])
+            off = [f"{factor:.3g} ×" for factor in decade_off(result, task, method)]
+            rows.append([task, method, f"{lr:g}", spread([end[2] for end in ends]), right, near, *off])
     return rows
+
+
+def decade_off(result: Result, task: str, method: str) -> list[float]:
+    """Losses a decade, or at most the grid's end, below and above the best learning rate, over the loss there."""
+    found = levels(result, task, method)
+    lrs = list(found)
+    k = lrs.index(best(result, task, method))
+    return [found[lrs[j]] / found[lrs[k]] for j in (max(k - 2, 0), min(k + 2, len(lrs) - 1))]
 
 
 GAMMA_HEAD = ["task", "lr", "γ", "loss", "over that of γ = 10"]
@@ -109,22 +142,28 @@ def gamma_rows(result: Result) -> Rows:
 
 
 def adago_verdicts(result: Result) -> Rows:
-    """The claims of the abstract."""
+    """The claims of the abstract, and of summaries of the paper."""
     rows = []
     for task in ("regression", "digits"):
-        found = {m: levels(result, task, m)[best(result, task, m)] for m in methods(result)}
-        ratios = {m: found["AdaGO"] / found[m] for m in found if m != "AdaGO"}
-        words = ", ".join(f"{ratio:.2f} of {m}'s" for m, ratio in ratios.items())
-        claim = f"AdaGO outperforms Muon and Adam ({task})"
-        rows.append(["AdaGO", claim, f"loss at the best lr: {words}", yes(max(ratios.values()) < 1)])
-        counts = {m: len(good(result, task, m)) for m in found}
-        words = ", ".join(f"{m} {count}" for m, count in counts.items())
-        most = counts["AdaGO"] > max(count for m, count in counts.items() if m != "AdaGO")
-        rows.append(["AdaGO", f"more robust to lr ({task})", f"learning rates near the best one: {words}", yes(most)])
+        for rival in ("Muon", "Adam"):
+            pair = mean_and_error(last_logs(result, task, "AdaGO") - last_logs(result, task, rival))
+            measured = f"log ratio of losses, each at its best lr, {signed(pair)}"
+            rows.append(["AdaGO", f"it ends lower than {rival}, {task}", measured, judged(pair)])
+        worst = {m: max(decade_off(result, task, m)) for m in methods(result)}
+        measured = ", ".join(f"{m} {factor:.0f} ×" for m, factor in worst.items())
+        claim = f"it minds a wrong lr least, {task}"
+        words = f"loss a decade off the best lr: {measured}"
+        rows.append(["AdaGO", claim, words, yes(worst["AdaGO"] == min(worst.values()))])
     factors = [float(row[-1]) for row in gamma_rows(result)]
-    words = f"γ over four decades moves the loss by {min(factors):.2f} to {max(factors):.2f}"
-    rows.append(["AdaGO", "insensitive to γ", words, yes(max(factors) <= WITHIN)])
+    words = f"γ over four decades moves the loss by {min(factors):.2f} to {max(factors):.2f} ×"
+    rows.append(["AdaGO", "it is not sensitive to γ", words, yes(max(factors) <= WITHIN)])
     return rows
+
+
+def last_logs(result: Result, task: str, method: str) -> np.ndarray:
+    """Logarithms of the losses at the best learning rate, by seed."""
+    runs = by_lr(result, task, method)[best(result, task, method)]
+    return np.log([run["curve"][-1][2] for run in sorted(runs, key=lambda run: run["seed"])])
 
 
 def yes(agrees: bool) -> str:
@@ -141,7 +180,7 @@ def search_rows(result: Result) -> Rows:
     """Learning rates tried."""
     rows = []
     for method in methods(result):
-        runs = chosen(result, method=method, seed=SEEDS[0])
+        runs = sorted(chosen(result, method=method, seed=SEEDS[0]), key=lambda run: run["lr"])
         rows.append([method, " · ".join(f"{run['lr']:g}: {run['curve'][-1][2]:.3f}" for run in runs)])
     return rows
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers.report import Result, Rows, chosen, methods, yes
+from benchmarks.papers.report import Result, Rows, chosen, judged, mean_and_error, methods, signed, yes
 from benchmarks.papers.trace_methods import LR
 from benchmarks.papers.trace_problem import SPECTRA
 
@@ -28,14 +28,8 @@ def best(result: Result, kind: str, method: str) -> dict[str, Any]:
 
 
 def paired(a: dict[str, Any], b: dict[str, Any]) -> tuple[float, float]:
-    """Mean of log a - log b over seeds, and its standard error."""
-    difference = np.subtract(a["final"], b["final"])
-    return float(difference.mean()), float(difference.std(ddof=1) / len(difference) ** 0.5)
-
-
-def signed(pair: tuple[float, float]) -> str:
-    """With its error."""
-    return f"{pair[0]:+.2f} ± {pair[1]:.2f}"
+    """The mean of log a - log b over seeds."""
+    return mean_and_error(np.subtract(a["final"], b["final"]))
 
 
 def typical(run: dict[str, Any]) -> str:
@@ -94,11 +88,6 @@ def sums_rows(result: Result) -> Rows:
                 cells = [f"{x:.0f}" for x in (whole, sums[0], sums[len(sums) // 2], sums[-1])]
                 rows.append([kind, method, *cells, f"{sums[-1] / whole:.2f}"])
     return rows
-
-
-def judged(pair: tuple[float, float]) -> str:
-    """Lower by more than two standard errors, higher by as much, or neither."""
-    return "yes" if pair[0] < -2 * pair[1] else "no" if pair[0] > 2 * pair[1] else "not certain"
 
 
 def trace_verdicts(result: Result) -> Rows:
