@@ -80,7 +80,7 @@ def test_a_method_moves_each_matrix_as_if_it_were_alone(method):
 
 def test_the_trace_gives_tables_and_verdicts(short_steps):
     found = ran(trace, trace.Task(seeds=3, powers=(-1, 0)))
-    assert len(trace_report.trace_rows(found)) == len(METHODS)
+    assert len(trace_report.trace_rows(found, "homogeneous")) == len(METHODS)
     assert len(trace_report.bases_rows(found)) == 4
     assert len(trace_report.sums_rows(found)) == 2 * 5
     assert {row[-1] for row in trace_report.trace_verdicts(found)} <= {"yes", "no", "not certain"}

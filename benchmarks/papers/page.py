@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.papers import report, trace_report
 from benchmarks.papers.report import Result
+from benchmarks.papers.trace_problem import SPECTRA
 from benchmarks.speed.page import table
 
 TEMPLATE = Path(__file__).parent / "page.md"
@@ -57,7 +58,7 @@ def parts(results: dict[str, Result]) -> dict[str, Any]:
         **facts(results),
         "verdicts": verdicts(results),
         "runs": runs(results),
-        "trace": table(trace_report.TRACE_HEAD, trace_report.trace_rows(trace)),
+        **{kind: table(trace_report.TRACE_HEAD, trace_report.trace_rows(trace, kind)) for kind in SPECTRA},
         "bases": table(trace_report.bases_head(trace), trace_report.bases_rows(trace)),
         "sums": table(trace_report.SUMS_HEAD, trace_report.sums_rows(trace)),
         "trace_methods": settings(results, "trace"),

@@ -153,7 +153,8 @@ def handover_curves(result: Result) -> Any:
         axes.plot(range(1, len(losses) + 1), run["whole"], color="#d5d8dc", linewidth=5, label=labels[0])
         axes.plot(range(1, half + 1), losses[:half], color="#f0913a", linewidth=1.3, label=labels[1])
         axes.plot(range(half + 1, len(losses) + 1), losses[half:], color="#3949ab", linewidth=1.3, label=labels[2])
-        axes.annotate(run["rule"], (len(losses), losses[-1]), xytext=(4, 0), textcoords="offset points", fontsize=8)
+        place = {"xytext": (4, 8 * (1 - k)), "textcoords": "offset points", "fontsize": 8}  # apart where curves meet
+        axes.annotate(run["rule"], (len(losses), losses[-1]), **place)
     axes.set_xlabel("step")
     axes.set_ylabel("training loss, nats a byte")
     axes.legend(frameon=False)

@@ -37,23 +37,17 @@ def typical(run: dict[str, Any]) -> str:
     return f"{np.exp(np.mean(run['final'])):.3g}"
 
 
-TRACE_HEAD = ["method"] + [
-    f"{kind}: {what}"
-    for kind in SPECTRA
-    for what in ("at the figure's lr", "log to Muon", "best lr", "f there", "log to Muon")
-]
+TRACE_HEAD = ["method", "f at the script's lr", "log to Muon", "best lr", "f there", "log to Muon's best"]
 
 
-def trace_rows(result: Result) -> Rows:
+def trace_rows(result: Result, kind: str) -> Rows:
     """Each method at the figure's learning rate and at its best."""
     rows = []
     for method in methods(result):
-        cells = [method]
-        for kind in SPECTRA:
-            at, top = published(result, kind, method), best(result, kind, method)
-            cells += [typical(at), signed(paired(at, published(result, kind, RIVAL)))]
-            cells += [f"{top['lr']:.3g}", typical(top), signed(paired(top, best(result, kind, RIVAL)))]
-        rows.append(cells)
+        at, top = published(result, kind, method), best(result, kind, method)
+        cells = [typical(at), signed(paired(at, published(result, kind, RIVAL)))]
+        cells += [f"{top['lr']:.3g}", typical(top), signed(paired(top, best(result, kind, RIVAL)))]
+        rows.append([method, *cells])
     return rows
 
 
