@@ -61,10 +61,6 @@ class Task:
         """Mean loss of windows spread over the text held out."""
         return [float(model.loss(*self.held_out))]
 
-    def tokens(self, steps: float) -> float:
-        """Seen in training."""
-        return steps * self.batch * CONTEXT
-
 
 SHORT = Task(width=64, layers=2, steps=60)
 
