@@ -24,6 +24,11 @@ def ran(module, task, path=None):
     return found.result
 
 
+@pytest.fixture(scope="module")
+def published():
+    return {name: journal.read(program.RESULTS / f"{name}.json") for name in program.EXPERIMENTS}
+
+
 # --- the journal ------------------------------------------------------------------------------------------------------
 
 
@@ -86,6 +91,17 @@ def test_the_trace_gives_tables_and_verdicts(short_steps):
     assert {row[-1] for row in trace_report.trace_verdicts(found)} <= {"yes", "no", "not certain"}
 
 
+def test_the_short_form_of_the_trace_gives_the_verdicts_of_the_long_one(published):
+    """Its runs are the first seeds of the long one's; a single learning rate that loses may not be among them."""
+    found, short = published["trace"], trace.SHORT
+    lrs = {method: [lr * 2.0**power for power in short.powers] for method, lr in found["settings"]["lr"].items()}
+    runs = [run for run in found["runs"] if np.isclose(run["lr"], lrs[run["method"]], rtol=1e-5).any()]
+    kept = [run | {"final": run["final"][: short.seeds]} if "final" in run else run for run in runs]
+    pairs = [[row[-1] for row in trace_report.trace_verdicts(one)] for one in (found, found | {"runs": kept})]
+    for long, brief in zip(*pairs, strict=True):
+        assert brief == long or (long, brief) == ("on the whole", "yes")
+
+
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
@@ -105,11 +121,6 @@ def test_adago_gives_tables_and_verdicts():
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def published():
-    return {name: journal.read(program.RESULTS / f"{name}.json") for name in program.EXPERIMENTS}
 
 
 def test_the_page_is_what_the_published_results_give(published):
