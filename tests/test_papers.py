@@ -102,6 +102,15 @@ def test_the_short_form_of_the_trace_gives_the_verdicts_of_the_long_one(publishe
         assert brief == long or (long, brief) == ("on the whole", "yes")
 
 
+def test_the_short_form_of_adago_gives_the_verdicts_of_the_long_one_or_none(published):
+    """Its runs are the first seeds of the long one's."""
+    found = published["adago"]
+    kept = [run for run in found["runs"] if run["seed"] in adago.SHORT.seeds]
+    pairs = [[row[-1] for row in report.adago_verdicts(one)] for one in (found, found | {"runs": kept})]
+    for long, brief in zip(*pairs, strict=True):
+        assert brief in (long, "not certain")
+
+
 # --- training ---------------------------------------------------------------------------------------------------------
 
 

@@ -232,6 +232,13 @@ def percent(values: list[float]) -> str:
     return f"{spread(known, '.0f')} %{some}"
 
 
+def best_words(result: Result, method: str) -> str:
+    """The best learning rate, and whether there was none beyond it."""
+    tried = [run["lr"] for run in chosen(result, method=method, seed=SEEDS[0])]
+    lr = best_lr(result["runs"], method)
+    return f"{lr:g}" + (", the grid's end" if lr in (min(tried), max(tried)) else "")
+
+
 LANGUAGE_HEAD = ["method", "lr", "seeds", "held-out loss", "ms a step"] + [
     f"{what} to {target}'s loss" for target in TARGETS for what in ("tokens", "time")
 ]
@@ -244,7 +251,7 @@ def language_rows(result: Result) -> Rows:
         runs = list(finals(result, method).values())
         if runs:
             ends = [run["curve"][-1] for run in runs]
-            cells = [f"{runs[0]['lr']:g}", str(len(runs)), spread([end[2] for end in ends], ".3f")]
+            cells = [best_words(result, method), str(len(runs)), spread([end[2] for end in ends], ".3f")]
             cells.append(spread([1e3 * end[1] / end[0] for end in ends], ".0f"))
             for target in TARGETS:
                 found = shares(result, method, target)
