@@ -44,27 +44,28 @@ class RuleSide:
     def __init__(self, rule: Rule, start: np.ndarray, layout: str | None) -> None:
         self.optimizer = Optimizer(rule, layout=layout)
         self.state = self.optimizer.init({"X": start})
-        self.gamma = None
+        self.gamma = WatchedDeVA.seen = None
         self.watched = rule if isinstance(rule, WatchedDeVA | DeVAVector) else None
 
     def step(self, X: np.ndarray, G: np.ndarray, lr: float) -> np.ndarray:
         """By the host."""
         new, self.state = self.optimizer.step({"X": X}, {"X": G}, self.state)
         if self.watched:
-            seen = isinstance(self.watched, WatchedDeVA)
-            self.gamma = WatchedDeVA.seen[-1] if seen else np.abs(new["X"] - X) / lr
+            deva = isinstance(self.watched, WatchedDeVA)
+            self.gamma = WatchedDeVA.seen if deva else np.abs(new["X"] - X) / lr
         return new["X"]
 
 
 class WatchedDeVA(DeVA):
     """DeVA whose Γ can be looked at. (DeVAVector's is the size of a step's entries.)"""
 
-    seen: ClassVar[list[np.ndarray]] = []
+    seen: ClassVar[np.ndarray | None] = None
+    """The last; none before the first step of a dialect whose first call only builds the bases."""
 
     def adaptation(self, G, M, S, t, b):
         """Noted."""
         Γ, S = super().adaptation(G, M, S, t, b)
-        self.seen[:] = [Γ]
+        WatchedDeVA.seen = Γ
         return Γ, S
 
 
