@@ -73,6 +73,37 @@ def placed(mesh, placements):
     return float((whole(params[1]) - params[0]).norm() / (params[0] - W).norm())
 
 
+class Attention(torch.nn.Module):
+    """A fused projection, an embedding and a norm, for `param_groups`."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.norm = torch.nn.Embedding(50, 8), torch.nn.LayerNorm(8)
+        self.attention = torch.nn.MultiheadAttention(
+            8, 2, bias=False, batch_first=True
+        )  # keys' bias: gradients of rounding alone
+
+    def forward(self, x):
+        y = self.norm(self.embedding(x))
+        return self.attention(y, y, y, need_weights=False)[0]
+
+
+def routed(mesh):
+    """The distance of a sharded model under `param_groups` from the same on one process."""
+    nets = []
+    for shards in (False, True):
+        torch.manual_seed(0)
+        net = Attention().double()
+        nets.append(fully_shard(net, mesh=mesh) if shards else net)
+        optimizer = deva_torch.Muon(deva_torch.param_groups(net), lr=0.02)
+        for k in range(3):
+            optimizer.zero_grad()
+            net(torch.arange(k, k + 12).reshape(2, 6)).square().sum().backward()
+            optimizer.step()
+    pairs = zip(*(net.parameters() for net in nets), strict=True)
+    return max(float((whole(a) - whole(b)).norm() / whole(a).norm()) for a, b in pairs)
+
+
 def whole(x):
     return (x.full_tensor() if isinstance(x, DTensor) else x).detach()
 
@@ -236,6 +267,7 @@ def checks(mesh, world, folder):
     net = sharded(mesh)
     train(net, optimizer_of("Muon", net), STEPS, clip=0.1)
     found["clipped"] = apart(net, single("Muon", STEPS, clip=0.1)[0])
+    found["routed"] = routed(mesh)
     found |= {"counts": counted(mesh), "not finite": poisoned(mesh), "refused": refused(mesh)}
     found["peaks"] = [peak(mesh, count) for count in (2 * world, 8 * world)]
     for name in ("Muon", "DeVA"):
