@@ -19,12 +19,12 @@ import numpy as np
 
 from benchmarks.speed.machine import cpuinfo, use_threads
 from benchmarks.speed.plots import OURS as BLUE
-from benchmarks.speed.plots import STYLE, THEIRS, WIDTH, plt
+from benchmarks.speed.plots import STYLE, THEIRS, plt
 
 ROOT = Path(__file__).parent.parent
 JSON, PICTURE = ROOT / "benchmarks" / "results" / "apart.json", ROOT / "docs" / "assets" / "apart.svg"
 SEED, PACKAGES = 0, ("torch", "jax", "optax", "numpy")
-ARRAY, LAYER = "torch.optim.Muon and optax.contrib.muon, the same array", "the same layer, to each in its own layout"
+ARRAY, LAYER = "torch.optim.Muon and optax.contrib.muon, the same array", "the same two, the same layer"
 OURS = "deva_torch.Muon and deva_jax.muon, the same layer"
 RUST = "#b3541e"
 LOOKS = {
@@ -88,9 +88,16 @@ def draw_walks(axes: Any, paths: dict[str, list[list[float]]]) -> None:
     for name, rows in paths.items():
         colour, width, dashes = LOOKS[name]
         axes.plot(*np.transpose(rows), color=colour, linewidth=width, linestyle=dashes, solid_capstyle="round")
-    note(axes, "optax.contrib.muon", paths["optax.contrib.muon"][-1], (8, -4), RUST)
-    note(axes, "torch.optim.Muon, and on it\ndeva in torch and in JAX", paths["torch.optim.Muon"][-1], (8, -6), BLUE)
-    axes.set_title("Where 20 steps on the same array and gradients lead, seen in a plane", pad=10)
+    note(axes, "optax.contrib.muon", paths["optax.contrib.muon"][-1], (0, 7), RUST, ha="right")
+    note(
+        axes,
+        "torch.optim.Muon, and on it\ndeva in torch and in JAX",
+        paths["torch.optim.Muon"][-1],
+        (0, 6),
+        BLUE,
+        ha="right",
+    )
+    axes.set_title("Where 20 steps on the same array lead, seen in a plane", pad=10)
     axes.set_aspect("equal", anchor="W")
     axes.margins(0.03, 0.25)
     axes.axis("off")
@@ -100,13 +107,13 @@ def draw_distances(axes: Any, found: dict[str, list[float]]) -> None:
     """Each curve under its name and its last value."""
     for (name, values), colour in zip(found.items(), (RUST, THEIRS, BLUE), strict=True):
         axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.8)
-        note(axes, f"{name}: {values[-1]:.2g}", (len(values), values[-1]), (0, 5), colour, ha="right")
+        note(axes, f"{name}: {values[-1]:.2g}", (len(values), values[-1]), (0, 6), colour, ha="right")
     axes.set_xticks([1, 5, 10, 15, 20])
     axes.set_yscale("log")
     axes.set_ylim(1e-16, 60)
     axes.grid(axis="y", color="#e3e5e8")
     axes.set_xlabel("step")
-    axes.set_title("Distance between a walk in torch and one in JAX, over the distance walked")
+    axes.set_title("Between the walk in torch and that in JAX, over the distance walked")
 
 
 def note(axes: Any, text: str, place: Any, offset: tuple[int, int], colour: str, **how: Any) -> None:
@@ -116,7 +123,7 @@ def note(axes: Any, text: str, place: Any, offset: tuple[int, int], colour: str,
 def draw(found: dict[str, Any], path: Path) -> None:
     """Both pictures, one above the other."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 5.2), height_ratios=(1, 2))
+        figure, axes = plt.subplots(2, 1, figsize=(6.2, 5.6), height_ratios=(1, 2))
         draw_walks(axes[0], found["paths"])
         draw_distances(axes[1], found["distance over distance walked"])
         figure.tight_layout()
