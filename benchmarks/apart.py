@@ -140,7 +140,8 @@ def main() -> None:
     for name, values in found["distance over distance walked"].items():
         print(f"{name}: {values[-1]:.2g} of the distance walked")
     if publish:
-        JSON.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in found.items()]
+        JSON.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         draw(found, PICTURE)
 
 
