@@ -42,6 +42,7 @@ docs: setup ## the site, in site/
 
 bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" adds options to benchmarks.speed
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
+	$(BIN)/python -m benchmarks.apart
 	$(BIN)/python -m benchmarks.well_posed
 	$(BIN)/python -m benchmarks.gram
 	$(BIN)/python -m benchmarks.narrow

@@ -12,6 +12,8 @@ from deva_conformance.diagnosis import UNIT
 
 TEMPLATE = Path(__file__).with_name("page.md")
 KEPT, ROUNDED, BROKEN, OPEN = "kept", "rounded", "broken", "not supported"
+WORDS = {"version", "held against", "broken"}
+"""The columns that hold words; all others hold numbers or signs."""
 SIGNS = {KEPT: "✓", ROUNDED: "✓ᵇ", BROKEN: "✗", OPEN: "–"}
 
 
@@ -69,7 +71,7 @@ def row(*cells: Any) -> str:
 
 def table(head: list[str], rows: list[str]) -> str:
     """A table with its rows made."""
-    return "\n".join([row(*head), row("---", *["--:"] * (len(head) - 1)), *rows])
+    return "\n".join([row(*head), row("---", *("---" if name in WORDS else "--:" for name in head[1:])), *rows])
 
 
 def note_of(entry: Entry, law: str) -> Note:
