@@ -26,7 +26,7 @@ def test_the_equations_are_the_docstrings():
         assert f"    {line}" in deva_core.muon.__doc__, line
 
 
-@pytest.mark.parametrize("page", ["performance", "evidence"])
+@pytest.mark.parametrize("page", ["performance", "evidence", "faults"])
 def test_the_figures_are_rows_of_the_page_that_is_generated(page):
     table = re.search(rf"<!-- rows of docs/{page}.md -->\n\n(.*?)\n\n", README, re.DOTALL)[1].splitlines()
     assert len(table) > 4
