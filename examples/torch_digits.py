@@ -71,8 +71,10 @@ class Run:
 
     def resume(self, folder: Path) -> None:
         """Read the last checkpoint; it holds numbers and names only, so nothing in it can run."""
-        last = max(folder.glob("epoch-*.pt"), key=lambda path: int(path.stem.removeprefix("epoch-")))
-        held = torch.load(last, weights_only=True)
+        found = {int(path.stem.removeprefix("epoch-")): path for path in folder.glob("epoch-*.pt")}
+        if not found:
+            raise FileNotFoundError(f"no checkpoint to resume from in {folder}")
+        held = torch.load(found[max(found)], weights_only=True)
         self.epoch = held.pop("epoch")
         for name, state in held.items():
             getattr(self, name).load_state_dict(state)
@@ -96,6 +98,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for checkpoints (default: none are written)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     args = parser.parse_args(argv)
+    if args.resume and args.out is None:
+        parser.error("--resume needs --out, the folder of the checkpoints")
     run = fit(args.epochs, args.out, args.resume)
     images, labels = digits()
     read = (run.model(images[TRAINING:]).argmax(1) == labels[TRAINING:]).float().mean().item()
