@@ -16,7 +16,7 @@ from benchmarks.papers.methods import ADAMW, DEVA, MUON, SOAP, Method, adago
 from benchmarks.papers.training import train
 
 METHODS = (
-    Method("AdamW", ADAMW, (2e-3, 5e-3, 1.2e-2, 3e-2), "torch.optim.AdamW, betas (0.9, 0.95)"),
+    Method("AdamW", ADAMW, (8e-4, 2e-3, 5e-3, 1.2e-2), "torch.optim.AdamW, betas (0.9, 0.95)"),
     Method("Muon", MUON, (1.6e-3, 4e-3, 1e-2, 2.5e-2), 'deva_torch.Muon, scale="rms"'),
     Method("SOAP", SOAP, (8e-4, 2e-3, 5e-3, 1.2e-2), "pytorch_optimizer.SOAP, its defaults"),
     Method("AdaGO", adago(), (0.016, 0.04, 0.1, 0.25), 'deva_torch.AdaGO, scale="rms", its floor scheduled with lr'),
@@ -37,8 +37,8 @@ class Task:
     width: int = 128
     layers: int = 5
     batch: int = 8
-    steps: int = 100
-    every: int = 5
+    steps: int = 200
+    every: int = 10
     rest_lr: float = 3e-3
     decays: bool = True
 
@@ -62,7 +62,7 @@ class Task:
         return [float(model.loss(*self.held_out))]
 
 
-SHORT = Task(width=64, layers=2, steps=60)
+SHORT = Task(width=64, layers=2, steps=200)
 
 
 def settings(task: Task) -> dict[str, Any]:
