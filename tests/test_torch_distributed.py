@@ -64,9 +64,11 @@ def test_each_matrix_is_orthogonalised_once_and_the_work_is_divided(ranks, world
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_memory_of_a_step_does_not_grow_with_the_number_of_matrices(ranks, world):
+    # Two and eight matrices a rank. A step holds 8 times the one it has gathered; gloo's two threads let go of
+    # their last exchange (a chunk sent, a chunk received) when they next run, so up to 4 more may still be there.
+    # A step that kept what it gathered would hold 6 more with eight matrices than with two.
     few, many = ranks[0][world]["peaks"]
-    assert many <= 1.1 * few
-    assert few <= 12, "matrices that a rank holds at once while it steps one"
+    assert max(few, many) <= 12
 
 
 @pytest.mark.parametrize("world", WORLDS)
