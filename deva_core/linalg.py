@@ -63,9 +63,21 @@ def plus_identity(Z: Array, a: float, b: Backend) -> Array:
     return Z + a * b.eye(Z.shape[-1], Z)
 
 
+@replaceable
+def symmetric_multiply_add(beta: float, R: Array, alpha: float, A: Array, B: Array, b: Backend) -> Array:
+    """`beta R + alpha A B` of symmetric matrices that commute, so that the result is symmetric; a new array."""
+    return multiply_add(beta, R, alpha, A, B, b)
+
+
+@replaceable
+def gram(X: Array, b: Backend) -> Array:
+    """`X Xᵀ`."""
+    return b.matmul(X, transpose(X, b))
+
+
 def smaller_gram(X: Array, b: Backend) -> Array:
     """`X Xᵀ`, or `Xᵀ X` where X has more rows than columns."""
-    return b.matmul(X, transpose(X, b)) if X.shape[-2] <= X.shape[-1] else b.matmul(transpose(X, b), X)
+    return gram(X if X.shape[-2] <= X.shape[-1] else transpose(X, b), b)
 
 
 def applied(Z: Array, X: Array, a: float, b: Backend) -> Array:
@@ -82,7 +94,7 @@ def newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array:
     """
     for a, b_, c in steps:
         A = smaller_gram(X, b)
-        X = applied(multiply_add(b_, A, c, A, A, b), X, a, b)
+        X = applied(symmetric_multiply_add(b_, A, c, A, A, b), X, a, b)
     return X
 
 
@@ -94,11 +106,11 @@ def gram_newton_schulz(X: Array, steps: tuple[Triple, ...], b: Backend) -> Array
     for segment in segments(steps):
         R, Q = smaller_gram(X, b), None
         for k, (a, b_, c) in enumerate(segment):
-            Z = multiply_add(b_, R, c, R, R, b)
-            Q = plus_identity(Z, a, b) if Q is None else multiply_add(a, Q, 1.0, Q, Z, b)
+            Z = symmetric_multiply_add(b_, R, c, R, R, b)
+            Q = plus_identity(Z, a, b) if Q is None else symmetric_multiply_add(a, Q, 1.0, Q, Z, b)
             if k + 1 < len(segment):
-                T = multiply_add(a, R, 1.0, R, Z, b)
-                R = multiply_add(a, T, 1.0, T, Z, b)
+                T = symmetric_multiply_add(a, R, 1.0, R, Z, b)
+                R = symmetric_multiply_add(a, T, 1.0, T, Z, b)
         X = b.matmul(Q, X) if X.shape[-2] <= X.shape[-1] else b.matmul(X, Q)
     return X
 

@@ -108,18 +108,25 @@ def finished(
     What was seen of them goes to the backend's observer.
     """
     steps = {(key, block): step for key, (_, blocks) in work.items() for block, step in blocks.items()}
-    pending: dict[Any, dict[str, Any]] = {}
+    pending: dict[Any, dict[str, Done]] = {}
     for bundle in advance_all(steps, b):
-        for (key, block), result in bundle.items():
-            pending.setdefault(key, {})[block] = result
-        ready = [key for key, _ in bundle if len(pending.get(key, ())) == len(work[key][1])]
+        ready = {}
+        for (key, block), done in bundle.items():
+            p, parts = work[key]
+            if p.is_plain and done.seen is None:
+                ready[key] = done[:2]
+                continue
+            found = pending.setdefault(key, {})
+            found[block] = done
+            if len(found) == len(parts):
+                ready[key] = told(p, {block: found[block] for block in parts}, b)
         if ready:
-            yield {key: told(*work[key], pending.pop(key), b) for key in dict.fromkeys(ready)}
+            yield ready
 
 
-def told(p: Parameter, steps: Mapping[str, Step], done: Mapping[str, Done], b: Backend) -> tuple[Array, State]:
-    """The parameter's delta and state, its blocks in their own order however they were bundled."""
-    delta, state, seen = p.joined(done if p.is_plain else {block: done[block] for block in steps}, b)
+def told(p: Parameter, done: Mapping[str, Done], b: Backend) -> tuple[Array, State]:
+    """The parameter's delta and state from its blocks', in their own order."""
+    delta, state, seen = p.joined(done, b)
     if seen is not None:
         b.observer[p.name] = seen
     return delta, state

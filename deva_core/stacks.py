@@ -1,10 +1,10 @@
 """Equal parameters step together: a rule's update runs once over their stack, whatever their number."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from deva_core.backend import Array, Backend, working_dtype
+from deva_core.backend import Array, Backend, replaceable, working_dtype
 from deva_core.rule import Rule
 from deva_core.telemetry import Telemetry, observed
 
@@ -36,21 +36,26 @@ def bundles(steps: list[Step], b: Backend) -> Iterator[list[int]]:
     """The steps' indices, those that are stacked together in one list, no stack larger than the cost model allows."""
     found: dict[Hashable, list[int]] = {}
     for k, step in enumerate(steps):
-        shape = tuple(step.W.shape)
-        found.setdefault(step.kind if shape and b.costs.stacks(shape) else k, []).append(k)
+        found.setdefault(step.kind, []).append(k)
     for members in found.values():
-        most = b.costs.stack_size(tuple(steps[members[0]].W.shape)) if len(members) > 1 else 1
+        shape = tuple(steps[members[0]].W.shape)
+        most = b.costs.stack_size(shape) if shape and b.costs.stacks(shape) else 1
         yield from (members[k : k + most] for k in range(0, len(members), most))
 
 
-def stacked(arrays: Iterable[Array], vector: bool, b: Backend) -> Array:
-    """A stack; of vectors, one of matrices of one row, since a rule reads leading axes as a batch only of matrices."""
-    stack = b.xp.stack(list(arrays))
+@replaceable
+def donated_stack(arrays: list[Array], b: Backend) -> Array:
+    """The arrays along a new first axis. They are donated."""
+    return b.xp.stack(arrays)
+
+
+def as_matrices(stack: Array, vector: bool, b: Backend) -> Array:
+    """The stack; of vectors, one of matrices of one row, since a rule reads leading axes as a batch only of matrices."""
     return b.xp.expand_dims(stack, axis=1) if vector else stack
 
 
 def unstacked(stack: Array, vector: bool, b: Backend) -> list[Array]:
-    """The inverse of `stacked`."""
+    """The arrays of a stack that `as_matrices` gave."""
     return list(b.xp.unstack(b.xp.squeeze(stack, axis=1) if vector else stack))
 
 
@@ -69,9 +74,10 @@ def working(step: Step, b: Backend) -> Step:
 def together(steps: list[Step], b: Backend) -> Step:
     """One step over the stack of these; it owns its arrays."""
     vector, first = steps[0].W.ndim == 1, steps[0]
-    G, W = (stacked((getattr(step, name) for step in steps), vector, b) for name in ("G", "W"))
-    S = type(first.S)(*(stacked(parts, vector, b) for parts in zip(*(step.S for step in steps), strict=True)))
-    return Step(first.rule, G, S, W, first.t)
+    G, W = (b.xp.stack([getattr(step, name) for step in steps]) for name in ("G", "W"))
+    S = [donated_stack(list(parts), b) for parts in zip(*(step.S for step in steps), strict=True)]
+    G, W, *S = (as_matrices(x, vector, b) for x in (G, W, *S))
+    return Step(first.rule, G, type(first.S)(*S), W, first.t)
 
 
 def advance(step: Step, b: Backend) -> Done:

@@ -16,11 +16,11 @@ FORCED = Costs(form="gram", stacked_rows=1)
 
 @contextmanager
 def small_thresholds():
-    """Parts of three entries, QR by Cholesky from two columns on, covariances by halves from four rows on."""
+    """Parts of three entries, QR by Cholesky from two columns on, symmetric products by halves."""
     with (
         mock.patch("deva_torch._blocks.CACHED", 3),
         mock.patch("deva_torch._replacements.WORTH_CHOLESKY", 2),
-        mock.patch("deva_torch._replacements.WORTH_HALVING", 4),
+        mock.patch("deva_torch._replacements.WORTH_HALVING", 1),
         mock.patch("deva_torch._step.WORTH_A_THREAD", 1),
         mock.patch("deva_numpy._replacements.CACHED", 3),
     ):

@@ -28,7 +28,7 @@ def test_every_replaceable_function_has_a_check():
 
 def test_a_rule_is_asked_what_it_uses():
     """Vectors are not orthogonalised; only DeVA has bases."""
-    assert used(AdamW) == ("ema", "descent")
+    assert used(AdamW) == ("donated_stack", "ema", "descent")
     assert {"ema", "matmul", "polar"} <= set(used(Muon))
     assert "positive_qr" not in used(Muon)
     assert "positive_qr" in used(DeVA)

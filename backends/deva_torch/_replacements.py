@@ -1,5 +1,6 @@
 """Faster functions for core's replaceable ones; `python -m benchmarks.replacements` shows what each gains."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,8 +19,9 @@ from deva_torch._blocks import blocks
 RANGE = 2.0**-50, 2.0**50
 """Norms whose square and whose parts' squares are far from float32's limits."""
 
-WORTH_HALVING, PANELS = 512, 4
-"""Sides from which a symmetric product is computed by halves, and into how many panels."""
+WORTH_HALVING, PANELS, LONGEST = 4 * 384**3, 4, 512
+"""Multiplications, times bytes of an entry, from which a symmetric product is computed by halves; in how many panels, of
+how many rows at most."""
 
 WORTH_CHOLESKY, INDEPENDENT = 64, 0.3
 """Sides from which QR goes by Cholesky, and the smallest pivot of columns of length 1 for which that is as accurate."""
@@ -92,17 +94,62 @@ def multiplied(X: torch.Tensor, k: torch.Tensor, b: Backend) -> torch.Tensor:
     return X if k.device.type == "cpu" and bool((k == 1).all()) else X.mul_(k)
 
 
-def outer_ema(C: torch.Tensor, G: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
-    """Into the donated average; the half above the diagonal is copied where that is cheaper than its products."""
-    if isinstance(beta, torch.Tensor) or C.ndim > 2:
-        return plain_outer_ema.__wrapped__(C, G, beta, b)
+def donated_stack(arrays: list[torch.Tensor], b: Backend) -> torch.Tensor:
+    """The stack that they are parts of, where they are all its parts in order, as states are after their first step."""
+    base = arrays[0]._base
+    if base is None or base.shape != (len(arrays), *arrays[0].shape) or base.stride()[1:] != arrays[0].stride():
+        return torch.stack(arrays)
+    start, step = base.storage_offset(), base.stride(0)
+    in_order = all(x._base is base and x.storage_offset() == start + k * step for k, x in enumerate(arrays))
+    return base if in_order else torch.stack(arrays)
+
+
+def worth_halves(X: torch.Tensor) -> bool:
+    """Whether X times a matrix of its transposed shape gains from halves, where the result is symmetric."""
+    large = X.ndim == 2 and X.shape[0] * X.numel() * X.itemsize >= WORTH_HALVING
+    return large and X.device.type == "cpu"
+
+
+def by_halves(C: torch.Tensor, fill: Callable[[torch.Tensor, int, int], Any]) -> torch.Tensor:
+    """Symmetric C: `fill` writes rows i to j up to column j, a part of C; the other half is copied."""
     n = C.shape[0]
-    size = n if n < WORTH_HALVING else -(-n // PANELS)
+    size = min(LONGEST, -(-n // PANELS))
     for start in range(0, n, size):
         end = min(start + size, n)
-        C[start:end, :end].addmm_(G[start:end], G[:end].mT, beta=beta, alpha=1 - beta)
-        C[:start, start:end].copy_(C[start:end, :start].mT)
+        fill(C[start:end, :end], start, end)
+        for above in range(0, start, size):
+            C[above : above + size, start:end].copy_(C[start:end, above : above + size].mT)
     return C
+
+
+def symmetric_multiply_add(
+    beta: float, R: torch.Tensor, alpha: float, A: torch.Tensor, B: torch.Tensor, b: Backend
+) -> torch.Tensor:
+    """The half above the diagonal is copied where that is cheaper than its products."""
+    if not worth_halves(A):
+        return multiply_add(beta, R, alpha, A, B, b)
+
+    def fill(out: torch.Tensor, i: int, j: int) -> None:
+        torch.addmm(R[i:j, :j], A[i:j], B[:, :j], beta=beta, alpha=alpha, out=out)
+
+    return by_halves(torch.empty_like(R), fill)
+
+
+def gram(X: torch.Tensor, b: Backend) -> torch.Tensor:
+    """By halves, as `symmetric_multiply_add`."""
+    if not worth_halves(X):
+        return matmul(X, X.mT)
+    n = X.shape[0]
+    return by_halves(X.new_empty(n, n), lambda out, i, j: torch.mm(X[i:j], X[:j].mT, out=out))
+
+
+def outer_ema(C: torch.Tensor, G: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
+    """Into the donated average, by halves."""
+    if isinstance(beta, torch.Tensor) or C.ndim > 2:
+        return plain_outer_ema.__wrapped__(C, G, beta, b)
+    if not worth_halves(G):
+        return C.addmm_(G, G.mT, beta=beta, alpha=1 - beta)
+    return by_halves(C, lambda out, i, j: out.addmm_(G[i:j], G[:j].mT, beta=beta, alpha=1 - beta))
 
 
 def take(X: torch.Tensor, order: torch.Tensor, axis: int, b: Backend) -> torch.Tensor:
@@ -121,12 +168,21 @@ def positive_qr(A: torch.Tensor, b: Backend) -> torch.Tensor:
     n = A.shape[-1]
     if A.device.type != "cpu" or A.ndim > 2 or n < WORTH_CHOLESKY:
         return plain_positive_qr.__wrapped__(A, b)
-    X = A / torch.linalg.vector_norm(A, dim=0)
-    if (X.mT @ X[:, :: max(1, n // PROBES)]).square().sum(0).max() < 1 + OVERLAP:
-        L, failed = torch.linalg.cholesky_ex(X.mT @ X)
+    squares, probes = A.square().sum(0), slice(None, None, max(1, n // PROBES))
+    overlaps = (A.mT @ A[:, probes]).square_().div_(squares[probes]).div_(squares[:, None])
+    if overlaps.sum(0).max() < 1 + OVERLAP:
+        X = A / squares.sqrt_()
+        L, failed = torch.linalg.cholesky_ex(gram(X.mT, b))
         if not failed and L.diagonal().min() > INDEPENDENT:
             return torch.linalg.solve_triangular(L.mT, X, upper=True, left=False)
-    return plain_positive_qr.__wrapped__(A, b)
+    return householder(A)
+
+
+def householder(A: torch.Tensor) -> torch.Tensor:
+    """The orthogonal factor as LAPACK computes it; of R only the diagonal is looked at."""
+    reflectors, weights = torch.geqrf(A)
+    signs = torch.where(reflectors.diagonal() < 0, -1.0, 1.0).to(A.dtype)
+    return torch.linalg.householder_product(reflectors, weights).mul_(signs)
 
 
 def euclidean(X: torch.Tensor) -> torch.Tensor:
@@ -178,10 +234,13 @@ REPLACEMENTS = {
         ema_and_ahead,
         descent,
         multiply_add,
+        symmetric_multiply_add,
+        gram,
         plus_identity,
         unit,
         frobenius,
         multiplied,
+        donated_stack,
         outer_ema,
         take,
         positive_qr,

@@ -91,12 +91,40 @@ def advance_in_blocks(
 
 
 def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]]) -> None:
-    """Put new states into their slots. Those that come out of a stack are copied: a view would keep all of it alive."""
+    """Put new states into their slots."""
     if len(slots) > 1:
-        pairs = [(slot[name], x) for slot, state in zip(slots, states, strict=True) for name, x in state.items()]
-        foreach.copy_([old for old, _ in pairs], [x for _, x in pairs])
+        stacks: dict[int, list[Part]] = {}
+        for slot, state in zip(slots, states, strict=True):
+            for name, x in state.items():
+                stacks.setdefault(id(x._base), []).append(Part(slot, name, slot[name], x))
+        for parts in stacks.values():
+            remember_stacked(parts)
         return
     # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
     slot, state = slots[0], states[0]
     kept = {name: x if x.dtype == slot[name].dtype else x.to(slot[name].dtype) for name, x in state.items()}
     slot |= {name: x.contiguous() for name, x in kept.items()}
+
+
+class Part(NamedTuple):
+    """A part of a stack, and what it replaces."""
+
+    slot: dict[str, Any]
+    name: str
+    old: torch.Tensor
+    new: torch.Tensor
+
+
+def remember_stacked(parts: list[Part]) -> None:
+    """Put parts of one stack into their slots: themselves where none was a part before, so that `donated_stack` finds them.
+
+    Afterwards they are copied, unless they are the same memory: a view keeps all of its stack alive, so that a slot
+    takes one only once.
+    """
+    if parts[0].new._base is not None and all(part.old._base is part.new._base for part in parts):
+        return
+    if all(old._base is None and old.dtype == x.dtype and x.is_contiguous() for _, _, old, x in parts):
+        for slot, name, _, x in parts:
+            slot[name] = x
+    else:
+        foreach.copy_([part.old for part in parts], [part.new for part in parts])

@@ -30,6 +30,7 @@ from deva_conformance.physical import wide
 from deva_conformance.tolerance import SINGLE, THRESHOLD, distance, ratio, spread
 from deva_core import JORDAN, Backend, Rule, basis, elementwise, linalg, replaceable
 from deva_core.costs import Costs
+from deva_core.stacks import donated_stack as donated
 
 BETAS = (0.95, 0.0, 0.5, 0.03125)
 
@@ -71,6 +72,41 @@ def multiply_add(bench: Bench) -> float:
     kept = bench.call(lambda C, A, B, b: (linalg.multiply_add(2.0315, C, -4.775, A, B, b), C)[1], C, A, B)
     need(bool(np.all(kept == C)), "beta C + alpha A B writes C")
     return worst
+
+
+def symmetric_multiply_add(bench: Bench) -> float:
+    """`beta R + alpha A A` of a symmetric A and of a multiple of it, the operands unchanged."""
+    A = square(bench.X)
+    A = A + transposed(A)
+    R = 2 * A
+    expected = -4.775 * extended(R) + 2.0315 * product(A, A)
+    size = 4.775 * np.abs(extended(R)) + 2.0315 * product(np.abs(A), np.abs(A))
+    found = bench.call(lambda R, A, b: linalg.symmetric_multiply_add(-4.775, R, 2.0315, A, A, b), R, A)
+    worst = entrywise("beta R + alpha A A", found, expected, bench.u * np.sqrt(A.shape[-1] + 1) * size)
+    kept = bench.call(lambda R, A, b: (linalg.symmetric_multiply_add(2.0, R, 1.0, A, A, b), R + A)[1], R, A)
+    need(bool(np.all(kept == R + A)), "beta R + alpha A A writes R or A")
+    return worst
+
+
+def gram(bench: Bench) -> float:
+    """`X Xᵀ`, X kept."""
+    X = bench.X
+    size = bench.u * np.sqrt(X.shape[-1]) * product(np.abs(X), np.abs(transposed(X)))
+    worst = entrywise("X Xᵀ", bench.call(linalg.gram, X), product(X, transposed(X)), size)
+    kept = bench.call(lambda X, b: (linalg.gram(X, b), X)[1], X)
+    need(bool(np.all(kept == X)), "X Xᵀ writes X")
+    return worst
+
+
+def donated_stack(bench: Bench) -> float:
+    """Arrays along a new first axis, exactly, and again of the parts of what came out."""
+    parts = [bench.draw(k) for k in range(3)]
+
+    def twice(A: Any, B: Any, C: Any, b: Backend) -> Any:
+        return donated([b.xp.asarray(x) for x in b.xp.unstack(donated([A, B, C], b))][::-1], b)
+
+    need(np.array_equal(bench.call(twice, *parts), np.stack(parts[::-1])), "a stack of arrays holds others")
+    return 0.0
 
 
 def weights(bench: Bench, beta: float, as_array: bool) -> tuple[Any, Any, str]:
@@ -291,6 +327,9 @@ def orthogonality_error(X: np.ndarray) -> float:
 CHECKS: dict[str, Callable[[Bench], float]] = {
     "matmul": matmul,
     "multiply_add": multiply_add,
+    "symmetric_multiply_add": symmetric_multiply_add,
+    "gram": gram,
+    "donated_stack": donated_stack,
     "plus_identity": plus_identity,
     "multiplied": multiplied,
     "outer_ema": outer_ema,
@@ -308,6 +347,9 @@ CHECKS: dict[str, Callable[[Bench], float]] = {
 
 COMPOSED = ("matmul",)
 """Of these, what no function replaces: the backend's own product."""
+
+HOSTED = ("donated_stack",)
+"""Of these, what hosts call, whatever the rule."""
 
 
 @lru_cache
@@ -339,5 +381,5 @@ def used(rule: type[Rule]) -> tuple[str, ...]:
         S = made.init(W, b)
         for t in (1, 2):
             _, S = made.update(np.eye(3), S, W, t, b)
-    composed = COMPOSED if "multiply_add" in spy else ()
+    composed = HOSTED + (COMPOSED if "multiply_add" in spy else ())
     return tuple(name for name in CHECKS if name in spy or name in composed)
