@@ -74,6 +74,7 @@ def text(result: Result) -> str:
         "settings": settings(result),
         "compile": table(report.COMPILE_HEAD, report.compile_rows(result)),
         "floors": table(report.FLOOR_HEAD, report.floor_rows(result)),
+        "xla": table(report.XLA_HEAD, report.xla_rows(result)),
         "growth": growth(result),
         "states": table(report.STATE_HEAD, report.state_rows(result)),
         "peak_bound": str(PEAK_BOUND),

@@ -112,6 +112,31 @@ def algorithms(groups: list[dict[str, Any]]) -> str:
     return "; ".join(f"{name}: {', '.join(shapes)}" for name, shapes in by_name.items())
 
 
+XLA_HEAD = [
+    "pair",
+    "set",
+    "in a loop, ms",
+    "batched, ms",
+    "the faster / ours",
+    "the faster / theirs",
+    "target of the pair",
+]
+
+
+def xla_rows(result: Result) -> Rows:
+    """What XLA takes for the plain iteration's products alone, beside the steps that were timed with them."""
+    return [xla_cells(row) for row in result["pairs"] if "xla" in row]
+
+
+def xla_cells(row: Row) -> list[str]:
+    """One pair."""
+    found = row.get("xla", {})
+    times = [milliseconds(found[form]) for form in ("loop", "batched")]
+    shares = [f"{min(found.values()) / row[side]['median']:.2f}" for side in ("ours", "theirs")]
+    target = row["ratio"].get("target")
+    return [row["title"], row["set"], *times, *shares, "–" if target is None else f"≤ {target:g}"]
+
+
 GROWTH_HEAD = ["matrices", "parameters", "ours, ms", "theirs, ms", "ours / theirs"]
 
 
@@ -172,6 +197,7 @@ def tables(result: Result) -> list[tuple[str, list[str], Rows]]:
         ("Time a step: median · mean · min–max", PAIR_HEAD, pair_rows(result)),
         ("Compilation, tracing included", COMPILE_HEAD, compile_rows(result)),
         ("Floors: the products at the measured rate", FLOOR_HEAD, floor_rows(result)),
+        ("Plain Newton–Schulz's products alone, by XLA", XLA_HEAD, xla_rows(result)),
         ("Muon by parameters", GROWTH_HEAD, growth_rows(result, "by_parameters")),
         ("Muon by number of matrices", GROWTH_HEAD, growth_rows(result, "by_number")),
         ("State", STATE_HEAD, state_rows(result)),

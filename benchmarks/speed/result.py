@@ -78,6 +78,8 @@ class Row(TypedDict):
     """The dtype of the products."""
     floor: NotRequired[dict[str, Floor]]
     """`ours` and `theirs`."""
+    xla: NotRequired[dict[str, float]]
+    """The plain iteration's products alone, by XLA: `loop` over equal matrices, and `batched`."""
     compile: NotRequired[Compile]
 
 

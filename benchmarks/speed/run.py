@@ -19,6 +19,7 @@ from benchmarks.speed.products import Products
 from benchmarks.speed.result import SCHEMA, Compile, Result, Row
 from benchmarks.speed.sets import DESCRIPTIONS, SETS, Gradients, Shape
 from benchmarks.speed.statistics import ratio, summary
+from benchmarks.speed.xla import XlaProducts
 
 PARTS = ("pairs", "growth", "memory", "dispatches")
 COMPILES = 2
@@ -137,7 +138,8 @@ def row(pair: Pair, name: str, shapes: list[Shape], asked: int, tick: Tick) -> R
     rounds = pair.counted_rounds(asked)
     sides, compiled = built(pair, name, shapes)
     products = Products(shapes, pair.products) if pair.products else None
-    timed = {**sides, "products": products} if products else sides
+    xla = XlaProducts(shapes) if products and compiled else None
+    timed = {**sides, **{name: side for name, side in (("products", products), ("xla", xla)) if side}}
     times = alternate(timed, Gradients(shapes), rounds, pair.warm_up, tick)
     settings = {"ours": pair.our_settings, "theirs": pair.their_settings}
     sums: Any = {
@@ -148,6 +150,8 @@ def row(pair: Pair, name: str, shapes: list[Shape], asked: int, tick: Tick) -> R
     if products:
         result["products"] = str(pair.products)
         result["floor"] = floors(pair, name, shapes, products, result)
+    if xla:
+        result["xla"] = {form: median_of.median(x[pair.warm_up :]) for form, x in xla.seconds.items()}
     if compiled:
         result["compile"] = compiled
     return result
