@@ -13,6 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote
 
 import pytest
 from threadpoolctl import threadpool_limits
@@ -199,14 +200,36 @@ def test_the_page_of_a_rule_names_its_fields_and_the_dialects_page_its_policies(
         assert f'`"{name}"`' in page and f'`"{name}"`' in dialects, name
 
 
-def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The text of each page of the built site."""
     for module in ("mkdocs", "material", "mkdocstrings"):
         if not find_spec(module):
             pytest.skip(f"{module} is not installed: `make docs` brings it")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    for page in tmp_path.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
+    return {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
+
+
+def test_the_site_loads_nothing_from_elsewhere(site):
+    for page, text in site.items():
         assert not re.search(r'<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//', text), page
         assert not re.search(r'<link[^>]*rel="(?:stylesheet|preconnect|icon)"[^>]*href="(?:https?:)?//', text), page
+
+
+def test_every_anchor_that_a_page_links_to_is_there(site):
+    """MkDocs lets some pass."""
+    anchors = {page: set(re.findall(r'\sid="([^"]+)"', text)) for page, text in site.items()}
+    for page, text in site.items():
+        for path, anchor in re.findall(r'\shref="([^":#]*)#([^"]+)"', text):
+            target = (page.parent / path).resolve() if path else page
+            assert unquote(anchor) in anchors[target], f"{page.name}: {path}#{anchor}"
+
+
+def test_the_reference_gives_defaults_and_not_the_calls_that_make_fields(site):
+    [text] = (text for page, text in site.items() if page.parts[-2:] == ("api", "core.html"))
+    defaults = re.findall(r"default:\s*(\S+)", re.sub(r"<[^>]+>", "", text))
+    assert {"0.02", "0.95", "JORDAN"} <= set(defaults)
+    assert not [default for default in defaults if re.match(r"(?:hyper|option|policy|flag)\(", default)]
