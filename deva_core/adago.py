@@ -14,8 +14,9 @@ from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
 from deva_core.elementwise import averages, descent
+from deva_core.hyperparameter import Scalar, concrete, flag, hyper, option, policy
 from deva_core.linalg import frobenius, polar
-from deva_core.rule import Orthogonalized, Scalar, concrete, flag, hyper, option, policy
+from deva_core.rule import Orthogonalized
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -12,7 +12,8 @@ from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
 from deva_core.elementwise import descent, ema, gap
-from deva_core.rule import Rule, Scalar, hyper
+from deva_core.hyperparameter import Scalar, hyper
+from deva_core.rule import Rule
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

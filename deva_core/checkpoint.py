@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deva_core.rule import Rule, concrete, hyperparameters, is_scalar_array
+from deva_core.hyperparameter import concrete, hyperparameters, is_scalar_array
+from deva_core.rule import Rule
 from deva_core.specification import SPECIFICATION, SpecificationWarning, changed_since
 
 FORMAT, FORMAT_VERSION = "deva-optim", "1"

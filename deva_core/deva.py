@@ -19,8 +19,9 @@ from deva_core.backend import Array, Backend
 from deva_core.basis import rotate, rotate_back
 from deva_core.deva_state import DeVAState, first_bases, initial, rescaled, turned, with_covariances
 from deva_core.elementwise import averages, descent, ema, gap, or_one, root
+from deva_core.hyperparameter import Scalar, flag, fraction, hyper, option, policy, positive_integer
 from deva_core.linalg import max_abs, mean, norm, polar
-from deva_core.rule import Orthogonalized, Scalar, flag, fraction, hyper, option, policy, positive_integer
+from deva_core.rule import Orthogonalized
 
 AUTHORS = dict(
     basis="eigh",

@@ -13,8 +13,9 @@ from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
 from deva_core.elementwise import averages, descent, ema, gap, or_one, root
+from deva_core.hyperparameter import Scalar, flag, hyper, policy
 from deva_core.linalg import max_abs, mean, parameter_axes
-from deva_core.rule import Rule, Scalar, flag, hyper, policy
+from deva_core.rule import Rule
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

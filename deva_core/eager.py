@@ -64,7 +64,8 @@ class Optimizer:
     Args:
         rule: the rule for matrices: parameters with a layout or two axes. (`AdamW` or `DeVAVector` here takes all.)
         vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`. A schedule of
-            the matrix rule's lr moves both: the vector rule's lr is multiplied by the schedule over the default lr.
+            the matrix rule's lr moves both: the vector rule's lr is multiplied by the schedule over the default lr. Where
+            the vector rule's lr is a schedule too, the two multiply.
         layout: how parameters are matrices: a pattern for all, a mapping or tree of patterns, or a function of
             name and shape. `"out in"` by default; `"vector"` hands a matrix to the vector rule.
         weight_decay_mask: what decays, as a mapping or tree of bools, or a function of name and shape; by default

@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from deva_core.hyperparameter import concrete
 from deva_core.parameter import Parameter
-from deva_core.rule import Rule, concrete
+from deva_core.rule import Rule
 from deva_core.table import table
 
 HEAD = ("parameter", "shape", "layout", "rule", "lr", "factor", "step", "decay", "why")

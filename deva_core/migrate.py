@@ -24,10 +24,11 @@ from deva_core.deva import DeVA
 from deva_core.deva_state import SQUARES
 from deva_core.deva_vector import DeVAVector
 from deva_core.elementwise import gap, or_one
+from deva_core.hyperparameter import hyperparameters
 from deva_core.linalg import max_abs, norm, transpose
 from deva_core.muon import Muon
 from deva_core.parameter import Parameter, field_name
-from deva_core.rule import Rule, hyperparameters
+from deva_core.rule import Rule
 
 
 class Peer(NamedTuple):

@@ -13,8 +13,9 @@ from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
 from deva_core.elementwise import averages, descent, ema, gap
+from deva_core.hyperparameter import Scalar, flag, hyper, policy
 from deva_core.linalg import polar
-from deva_core.rule import Orthogonalized, Scalar, flag, hyper, policy
+from deva_core.rule import Orthogonalized
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -1,186 +1,27 @@
 """The rule: a frozen record of hyperparameters with two pure methods, `init` and `update`."""
 
 import copy
-import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
 
 from deva_core.backend import Array, Backend
 from deva_core.coefficients import JORDAN, schedule
+from deva_core.hyperparameter import (
+    Scalar,
+    coefficient_table,
+    hyper,
+    hyperparameters,
+    is_changed,
+    is_number,
+    option,
+    plain,
+    policy,
+    positive_integer,
+    positive_number,
+    validate,
+)
 from deva_core.linalg import Orthogonalization
-
-Scalar = Any
-"""A hyperparameter's value: a number, a 0-d array, or a callable of the number of updates already made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hyper:
-    """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit.
-
-    Example:
-        >>> from deva_core import Hyper
-        >>> momentum = Hyper(default=0.9, numeric=True, ge=0, lt=1)
-        >>> momentum.domain, momentum.contains(1.0)
-        ('>= 0 and < 1', False)
-    """
-
-    default: Any
-    numeric: bool
-    ge: float | None = None
-    gt: float | None = None
-    le: float | None = None
-    lt: float | None = None
-    integer: bool = False
-    choices: tuple | None = None
-    policy: bool = False
-    """Whether it only serves dialects: part of every rule, left out of the frameworks' signatures."""
-    check: Callable[[Any], str | None] | None = None
-    """For structural fields without choices: what is wrong with a value, or None."""
-
-    @property
-    def domain(self) -> str:
-        """The bounds in words, as error messages give them."""
-        words = {">=": self.ge, ">": self.gt, "<=": self.le, "<": self.lt}
-        bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in words.items() if bound is not None)
-        return ("an integer " if self.integer else "") + bounds
-
-    def contains(self, value: float) -> bool:
-        """Whether a concrete number lies in the domain. NaN and infinities do not."""
-        return (
-            math.isfinite(value)
-            and (self.ge is None or value >= self.ge)
-            and (self.gt is None or value > self.gt)
-            and (self.le is None or value <= self.le)
-            and (self.lt is None or value < self.lt)
-            and (not self.integer or value == int(value))
-        )
-
-
-def hyper(default: Any, **bounds: Any) -> Any:
-    """A numeric hyperparameter: a number, a 0-d array or a callable; bounds are `ge`, `gt`, `le`, `lt`, `integer`.
-
-    Example:
-        >>> from deva_core import hyper
-        >>> hyper(10, ge=1, integer=True).metadata["hyper"].domain
-        'an integer >= 1'
-    """
-    return dataclasses.field(default=default, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
-
-
-def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | None = None, policy: bool = False) -> Any:
-    """A structural hyperparameter: fixed at construction and hashable, one of `choices` or whatever `check` accepts.
-
-    A `policy` is one that only dialects change: how a public implementation does one thing.
-
-    Example:
-        >>> from deva_core import option
-        >>> option("momentum", "momentum", "gradient").metadata["hyper"].choices
-        ('momentum', 'gradient')
-    """
-    hyper = Hyper(default=default, numeric=False, choices=choices or None, check=check, policy=policy)
-    return dataclasses.field(default=default, metadata={"hyper": hyper})
-
-
-def flag(default: bool) -> Any:
-    """A structural yes or no."""
-    return option(default, True, False)
-
-
-def policy(default: Any, *choices: Any) -> Any:
-    """An `option` that only dialects change."""
-    return option(default, *choices, policy=True)
-
-
-def positive_integer(value: Any) -> str | None:
-    """What keeps `value` from being a positive integer."""
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    return None if good else "an integer >= 1"
-
-
-def positive_number(value: Any) -> str | None:
-    """What keeps `value` from being a positive number."""
-    return None if is_number(value) and math.isfinite(value) and value > 0 else "a number > 0"
-
-
-def fraction(value: Any) -> str | None:
-    """What keeps `value` from being a number in [0, 1)."""
-    return None if is_number(value) and 0 <= value < 1 else "a number >= 0 and < 1"
-
-
-def is_triple(value: Any) -> bool:
-    """Whether `value` is `(a, b, c)`."""
-    return isinstance(value, tuple) and len(value) == 3 and all(isinstance(x, Real) and math.isfinite(x) for x in value)
-
-
-def coefficient_table(value: Any) -> str | None:
-    """What keeps `value` from being Newton–Schulz coefficients."""
-    rows = value if isinstance(value, tuple) and value and not is_triple(value) else (value,)
-    good = value == "exact" or all(is_triple(row) for row in rows)
-    return None if good else 'a triple (a, b, c), a sequence of triples (one a step) or "exact"'
-
-
-def hyperparameters(rule: Any) -> Mapping[str, Hyper]:
-    """Every hyperparameter of a rule (or rule class), in order, with its domain.
-
-    Example:
-        >>> from deva_core import Muon, hyperparameters
-        >>> hyperparameters(Muon)["momentum"].domain
-        '>= 0 and < 1'
-    """
-    return {f.name: f.metadata["hyper"] for f in dataclasses.fields(rule) if "hyper" in f.metadata}
-
-
-def is_number(value: Any) -> bool:
-    """Whether `value` is a plain real number (a bool is not)."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def is_scalar_array(value: Any) -> bool:
-    """Whether `value` is a 0-d array of some library."""
-    return hasattr(value, "dtype") and getattr(value, "shape", None) == ()
-
-
-def plain(value: Any) -> Any:
-    """Numbers of other libraries as Python's own, lists as tuples: hashable, and weakly typed in arithmetic."""
-    if isinstance(value, list | tuple):
-        return tuple(plain(x) for x in value)
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return value
-    return int(value) if isinstance(value, Integral) else float(value)
-
-
-def concrete(value: Any) -> float | None:
-    """The number in a 0-d array, or None where it cannot be read (a traced value)."""
-    try:
-        return float(value)
-    except Exception:  # each tracing library raises its own error here
-        return None
-
-
-def is_changed(value: Any, default: Any) -> bool:
-    """Whether a value is not the default; arrays, which may not be readable, always are."""
-    return hasattr(value, "dtype") or type(value) is not type(default) or value != default
-
-
-def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
-    """Raise, in one message shape, unless `value` may stand for the hyperparameter `name` of `owner`."""
-    problem, error = None, ValueError
-    if not hyper.numeric:
-        if hyper.choices is not None:
-            good = any(value is c if isinstance(c, bool) else value == c for c in hyper.choices)
-            problem = None if good else "one of " + ", ".join(map(repr, hyper.choices))
-        elif hyper.check is not None:
-            problem = hyper.check(value)
-    elif is_number(value) or is_scalar_array(value):
-        number = value if is_number(value) else concrete(value)
-        problem = None if number is None or hyper.contains(number) else hyper.domain
-    elif not callable(value):
-        problem, error = "a number, a 0-d array or a callable of the update count", TypeError
-    if problem:
-        raise error(f"{owner}.{name} must be {problem}, got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -222,10 +63,10 @@ class Rule:
     """The NamedTuple of the rule's state; its names end up in checkpoints."""
 
     def __post_init__(self) -> None:
-        for name, hyper in hyperparameters(self).items():
+        for name, declared in hyperparameters(self).items():
             value = plain(getattr(self, name))
             object.__setattr__(self, name, value)
-            validate(type(self).__name__, name, hyper, value)
+            validate(type(self).__name__, name, declared, value)
 
     def __repr__(self) -> str:
         """The learning rate, and what differs from the defaults."""
@@ -287,13 +128,13 @@ class Rule:
         0-d arrays go through `cast`, so that they do not widen or narrow the arithmetic.
         """
         values = {}
-        for name, hyper in hyperparameters(self).items():
+        for name, declared in hyperparameters(self).items():
             value = getattr(self, name)
-            if not hyper.numeric or is_number(value):
+            if not declared.numeric or is_number(value):
                 continue
             value = plain(value(count)) if callable(value) else value
             if is_number(value) or not hasattr(value, "dtype"):
-                validate(type(self).__name__, name, hyper, value)
+                validate(type(self).__name__, name, declared, value)
             values[name] = value if is_number(value) else cast(value)
         return self.with_values(**values) if values else self
 

@@ -113,6 +113,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for checkpoints (default: none are written)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     args = parser.parse_args(argv)
+    if args.resume and args.out is None:
+        parser.error("--resume needs --out, the folder whose last checkpoint it goes on from")
     model, _ = fit(args.epochs, args.out, args.resume)
     print(deva_jax.explain(nnx.state(model, nnx.Param), Muon()))
     read = accuracy(model)

@@ -37,7 +37,8 @@ def sharded(mesh) -> torch.nn.Module:
     )
     for layer in net:
         fully_shard(layer, mesh=mesh)
-    return fully_shard(net, mesh=mesh)
+    fully_shard(net, mesh=mesh)
+    return net
 
 
 def train(net, optimizer, scheduler, images, labels, steps) -> None:

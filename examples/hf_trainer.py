@@ -14,9 +14,16 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, get_cosine_schedule_with_warmup
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    get_cosine_schedule_with_warmup,
+)
 
-from deva_core import AdamW
+from deva_core import AdamW, observe
 from deva_torch import Muon, param_groups
 
 LENGTH, BATCH = 64, 16
@@ -38,6 +45,22 @@ def model() -> LlamaForCausalLM:
     torch.manual_seed(0)
     sizes = dict(hidden_size=64, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4)
     return LlamaForCausalLM(LlamaConfig(vocab_size=256, max_position_embeddings=LENGTH, **sizes))
+
+
+class Watch(TrainerCallback):
+    """Observes each step: Trainer makes it between these two calls."""
+
+    def __init__(self) -> None:
+        self.seen = {}
+
+    def on_pre_optimizer_step(self, args, state, control, **kwargs) -> None:
+        """Begin."""
+        self.observer = observe()
+        self.seen = self.observer.__enter__()
+
+    def on_optimizer_step(self, args, state, control, **kwargs) -> None:
+        """End."""
+        self.observer.__exit__(None, None, None)
 
 
 def trainer(steps: int, out: Path) -> Trainer:
@@ -65,10 +88,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for checkpoints (default: a temporary one)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     args = parser.parse_args(argv)
+    if args.resume and args.out is None:
+        parser.error("--resume needs --out, the folder whose last checkpoint it goes on from")
+    watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
         run = trainer(args.steps, args.out or Path(folder))
+        run.add_callback(watch)
         print(run.optimizer.explain())
         run.train(resume_from_checkpoint=args.resume or None)
+    moved = max((float(seen.update_rms) for seen in watch.seen.values()), default=0.0)
+    print(f"the last step moved {len(watch.seen)} parameters, none by more than {moved:.1e} (root mean square)")
     losses = [entry["loss"] for entry in run.state.log_history if "loss" in entry]
     print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f} nats a byte; frequencies of bytes alone: {entropy():.3f}")
     return 0 if losses[-1] < min(losses[0], entropy()) else 1

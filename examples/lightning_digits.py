@@ -15,6 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
+from deva_core import observe
 from deva_torch import DeVA
 
 TRAINING, ENOUGH = 1437, 0.95
@@ -61,6 +62,11 @@ class Digits(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def optimizer_step(self, *args, **kwargs) -> None:
+        """Lightning's own, observed."""
+        with observe() as self.seen:
+            super().optimizer_step(*args, **kwargs)
+
 
 def fit(epochs: int, out: Path, checkpoint: str | None = None) -> lightning.Trainer:
     lightning.seed_everything(0, verbose=False)
@@ -87,8 +93,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         trainer = fit(args.epochs, args.out or Path(folder))
+    last = trainer.lightning_module.seen["0.weight"]
     accuracy = trainer.callback_metrics["accuracy"].item()
     print(trainer.optimizers[0].explain())
+    print(f"the last step turned away from the first convolution's momentum by a cosine of {last.momentum_cosine:.2f}")
     print(f"{accuracy:.1%} of {1797 - TRAINING} held-out digits read")
     return 0 if accuracy >= ENOUGH else 1
 

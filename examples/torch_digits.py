@@ -99,6 +99,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     args = parser.parse_args(argv)
     if args.resume and args.out is None:
+        parser.error("--resume needs --out, the folder whose last checkpoint it goes on from")
+    if args.resume and args.out is None:
         parser.error("--resume needs --out, the folder of the checkpoints")
     run = fit(args.epochs, args.out, args.resume)
     images, labels = digits()

@@ -1,8 +1,7 @@
 """What the pages say is so: their Python runs, their outputs are what it prints, their quotations are the code.
 
-In Markdown, ```python blocks are executed and ```pycon blocks compared with their output: the blocks of a file in order,
-in one namespace and an empty folder. ```py blocks are shown only. Blocks that need a missing framework are left out, and
-so are later ones that need their names.
+`tests.pages` says what each kind of block is held to; `test_docs_commands` does the commands. Blocks that need a missing
+framework are left out, and so are later ones that need their names.
 """
 
 import ast
@@ -10,18 +9,18 @@ import doctest
 import re
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from urllib.parse import unquote
 
 import pytest
 from threadpoolctl import threadpool_limits
 
 from deva_core import RULES, AdaGO, AdamW, DeVA, DeVAVector, Muon, hyperparameters
+from tests.pages import PAGES, ROOT, Block, blocks, is_quotation, name_of, unknown_fences
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 JAX = ("jax", "optax")
 NEEDS = {
     "dask": ("dask",),
@@ -34,25 +33,7 @@ NEEDS = {
 }
 NEEDS |= dict.fromkeys((*JAX, "deva_jax"), JAX)
 NEEDS |= {name: (name,) for name in ("flax", "equinox", "orbax")}
-KINDS = {"python", "pycon", "py", "text", "console", "toml"}
 RULE_PAGES = {Muon: "muon", AdaGO: "adago", DeVA: "deva", DeVAVector: "deva-vector", AdamW: "adamw"}
-FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>python|pycon)\n(?P<code>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL)
-
-
-class Block(NamedTuple):
-    kind: str
-    code: str
-    line: int
-
-
-def blocks(page: Path) -> list[Block]:
-    text, found = page.read_text(encoding="utf-8"), []
-    opened = re.findall(r"^ *```(.*)", text, re.MULTILINE)[::2]
-    assert set(opened) <= KINDS, "a fence of another kind would not be run"
-    for match in FENCE.finditer(text):
-        code = re.sub(rf"^{match['indent']}", "", match["code"], flags=re.MULTILINE)
-        found.append(Block(match["kind"], code, text[: match.start()].count("\n") + 1))
-    return found
 
 
 def source(block: Block) -> str:
@@ -108,12 +89,21 @@ def execute(page: Path, block: Block, module: ModuleType) -> None:
     assert not runner.failures, "".join(report)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def trace_only(monkeypatch):
+    """`torch.compile` traces and leaves C++ alone: a minute less. `test_torch_compile` compiles."""
+    import torch
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module, lost, left_out = ModuleType("page"), set(), []
     monkeypatch.setitem(sys.modules, "page", module)
-    found = blocks(page)
+    found = [block for block in blocks(page, "python", "pycon") if not block.title]
+    if find_spec("torch") and any("torch.compile(" in block.code for block in found):
+        trace_only(monkeypatch)
     for block in found:
         tree = ast.parse(source(block))
         made, read = names(tree)
@@ -134,6 +124,45 @@ def test_a_wrong_output_and_a_failing_block_are_noticed():
         execute(page, Block("pycon", ">>> 1 + 1\n3\n", 1), module)
     with pytest.raises(ZeroDivisionError):
         execute(page, Block("python", "1 / 0", 1), module)
+
+
+def squeezed(code: str) -> str:
+    """Without white space: a quotation is indented and broken as its page wants it."""
+    return "".join(code.split())
+
+
+def quotes(block: Block, text: str) -> bool:
+    """Whether the pieces of a block, between lines of `...`, are in a file's text one after the other."""
+    rest = squeezed(text)
+    for piece in map(squeezed, re.split(r"^\.\.\.$", block.code, flags=re.MULTILINE)):
+        _, found, rest = rest.partition(piece) if piece else ("", "", "")
+        if not found:
+            return False
+    return True
+
+
+QUOTED = [(page, block) for page in PAGES for block in blocks(page, "python") if is_quotation(block)]
+
+
+@pytest.mark.parametrize(("page", "block"), QUOTED, ids=[f"{name_of(page)}:{block.line}" for page, block in QUOTED])
+def test_a_quotation_is_in_the_example_that_it_names(page, block):
+    assert Path(block.title).parts[0] == "examples", "what is quoted is run: the tests of examples see to those only"
+    assert quotes(block, (ROOT / block.title).read_text(encoding="utf-8")), block.code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_has_no_fence_that_no_test_looks_at(page):
+    assert not unknown_fences(page.read_text(encoding="utf-8"))
+
+
+def test_a_wrong_quotation_and_an_unknown_fence_are_noticed():
+    def quoted(code):
+        return quotes(Block("python", code, 1), "def f():\n    a = 1\n    b = 2\n    c = 3\n")
+
+    assert quoted("a = 1\nb = 2\n") and quoted("a = 1\n...\nc = 3\n")
+    assert not any(map(quoted, ("a = 2\n", "a = 1\nc = 3\n", "c = 3\n...\na = 1\n", "")))
+    for fence in ("py", 'pycon title="mine.py"', ""):
+        assert unknown_fences(f"```{fence}\n1\n```\n") == [fence]
 
 
 CORE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "deva_core").glob("*.py")))
@@ -171,14 +200,36 @@ def test_the_page_of_a_rule_names_its_fields_and_the_dialects_page_its_policies(
         assert f'`"{name}"`' in page and f'`"{name}"`' in dialects, name
 
 
-def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The text of each page of the built site."""
     for module in ("mkdocs", "material", "mkdocstrings"):
         if not find_spec(module):
             pytest.skip(f"{module} is not installed: `make docs` brings it")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    for page in tmp_path.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
+    return {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
+
+
+def test_the_site_loads_nothing_from_elsewhere(site):
+    for page, text in site.items():
         assert not re.search(r'<(?:script|img|iframe)[^>]*\ssrc="(?:https?:)?//', text), page
         assert not re.search(r'<link[^>]*rel="(?:stylesheet|preconnect|icon)"[^>]*href="(?:https?:)?//', text), page
+
+
+def test_every_anchor_that_a_page_links_to_is_there(site):
+    """MkDocs lets some pass."""
+    anchors = {page: set(re.findall(r'\sid="([^"]+)"', text)) for page, text in site.items()}
+    for page, text in site.items():
+        for path, anchor in re.findall(r'\shref="([^":#]*)#([^"]+)"', text):
+            target = (page.parent / path).resolve() if path else page
+            assert unquote(anchor) in anchors[target], f"{page.name}: {path}#{anchor}"
+
+
+def test_the_reference_gives_defaults_and_not_the_calls_that_make_fields(site):
+    [text] = (text for page, text in site.items() if page.parts[-2:] == ("api", "core.html"))
+    defaults = re.findall(r"default:\s*(\S+)", re.sub(r"<[^>]+>", "", text))
+    assert {"0.02", "0.95", "JORDAN"} <= set(defaults)
+    assert not [default for default in defaults if re.match(r"(?:hyper|option|policy|flag)\(", default)]

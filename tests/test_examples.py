@@ -51,6 +51,11 @@ torch.testing.assert_close(first["model"], again["model"], rtol=0, atol=0)
 torch.testing.assert_close(first["optimizer"]["state"], again["optimizer"]["state"], rtol=0, atol=0)
 assert first["optimizer"]["param_groups"] == again["optimizer"]["param_groups"]
 assert first["scheduler"] == again["scheduler"]
+
+try:
+    raise AssertionError(f"not refused: {{torch_digits.main(['--resume'])}}")
+except SystemExit as refused:
+    assert refused.code == 2, "--resume needs --out"
 """
 
 

@@ -205,6 +205,11 @@ again = flax_nnx.arrays(*flax_nnx.fit(2, Path("out"), resume=True))
 assert first.keys() == again.keys()
 assert all((first[name] == again[name]).all() for name in first), "not the same bits"
 assert abs(first["0.head.bias.value"]).max() > 1e-3 and len(first) > 20
+
+try:
+    raise AssertionError(f"not refused: {flax_nnx.main(['--resume'])}")
+except SystemExit as refused:
+    assert refused.code == 2, "--resume needs --out"
 """
 
 

@@ -11,7 +11,7 @@ from torch.optim import lr_scheduler, swa_utils  # noqa: E402
 
 import deva_torch  # noqa: E402
 from deva_core import AdamW, Rule  # noqa: E402
-from deva_core.rule import Scalar, hyper  # noqa: E402
+from deva_core.hyperparameter import Scalar, hyper  # noqa: E402
 
 TOTAL = 12
 

@@ -38,6 +38,11 @@ again = saved()
 assert first[1:] == again[1:], "the weights are not the same bytes"
 torch.testing.assert_close(first[0], again[0], rtol=0, atol=0)
 
+try:
+    raise AssertionError(f"not refused: {hf_trainer.main(['--resume'])}")
+except SystemExit as refused:
+    assert refused.code == 2, "--resume needs --out"
+
 given = hf_trainer.trainer(3, Path("out"))
 kwargs = {"lr": 0.01, "vector_rule": AdamW(lr=1e-3)}
 own = Trainer(given.model, given.args, train_dataset=given.train_dataset, optimizer_cls_and_kwargs=(Muon, kwargs))

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import records
 from benchmarks.speed.machine import cpuinfo
 
 SCHEMA = 1
@@ -44,7 +45,7 @@ class Journal:
                 return run
         begun = time.process_time()
         values = measure()
-        self.runs.append(rounded({**key, **values, "seconds": time.process_time() - begun}))
+        self.runs.append(records.rounded({**key, **values, "seconds": time.process_time() - begun}))
         self.write()
         return self.runs[-1]
 
@@ -77,21 +78,5 @@ def dumped(result: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `write` wrote.
-
-    Raises:
-        ValueError: the file is of another schema.
-    """
-    result = json.loads(path.read_text(encoding="utf-8"))
-    if result.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has schema {result.get('schema')}, this program reads {SCHEMA}")
-    return result
-
-
-def rounded(value: Any) -> Any:
-    """Numbers to six digits, everywhere inside."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, dict):
-        return {key: rounded(x) for key, x in value.items()}
-    return [rounded(x) for x in value] if isinstance(value, list | tuple) else value
+    """What `write` wrote; a file of another schema is refused."""
+    return records.read(path, SCHEMA)

@@ -6,6 +6,7 @@ from typing import Any
 from benchmarks.papers import report, trace_report
 from benchmarks.papers.report import Result
 from benchmarks.papers.trace_problem import SPECTRA
+from benchmarks.records import day
 from benchmarks.speed.page import table
 
 TEMPLATE = Path(__file__).parent / "page.md"
@@ -30,7 +31,7 @@ def runs(results: dict[str, Result]) -> str:
     for name, result in results.items():
         versions = ", ".join(f"{package} {v}" for package, v in result["versions"].items())
         count = str(len(result["runs"]))
-        rows.append([f"`{name}`", result["date"], result["cpu"], versions, count, report.minutes(result)])
+        rows.append([f"`{name}`", day(result["date"]), result["cpu"], versions, count, report.minutes(result)])
     return table(RUNS_HEAD, rows)
 
 

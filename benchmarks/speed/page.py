@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from benchmarks.records import day
 from benchmarks.speed import report
 from benchmarks.speed.memory import PEAK_BOUND
 from benchmarks.speed.result import Result
@@ -31,7 +32,10 @@ def machine(result: Result) -> str:
             ", ".join(f"{name} {v}" for name, v in installed.items()) + f"; NumPy's BLAS {found['blas_of_numpy']}",
         ],
         ["system", found["system"]],
-        ["run", f"{result['date']}, {result['minutes']:.0f} minutes, {result['rounds']} rounds: `{result['command']}`"],
+        [
+            "run",
+            f"{day(result['date'])}, {result['minutes']:.0f} minutes, {result['rounds']} rounds: `{result['command']}`",
+        ],
     ]
     return table(["", ""], rows)
 

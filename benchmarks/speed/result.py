@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from benchmarks import records
+
 SCHEMA = 1
 
 
@@ -112,27 +114,12 @@ class Result(TypedDict):
 
 
 def write(path: Path, result: Result) -> None:
-    """As JSON, with times to the microsecond."""
+    """As JSON, with six digits of each number."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rounded(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(records.rounded(result), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Result:
-    """What `write` wrote.
-
-    Raises:
-        ValueError: the file is of another schema.
-    """
-    result = json.loads(path.read_text(encoding="utf-8"))
-    if result.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has schema {result.get('schema')}, this program reads {SCHEMA}")
-    return result
-
-
-def rounded(value: Any) -> Any:
-    """Numbers to six decimals, everywhere inside."""
-    if isinstance(value, float):
-        return round(value, 6)
-    if isinstance(value, dict):
-        return {key: rounded(x) for key, x in value.items()}
-    return [rounded(x) for x in value] if isinstance(value, list | tuple) else value
+    """What `write` wrote; a file of another schema is refused."""
+    return records.read(path, SCHEMA)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from deva_conformance.cases import Problem, Shape
 from deva_core import JORDAN, POLAR_EXPRESS, QUINTIC_5, Rule, hyperparameters
-from deva_core.rule import Hyper
+from deva_core.hyperparameter import Hyper
 
 MODEST = (0.25, 0.03125, 0.5, 2.0, 3.0)
 """Values that show in a step, tried beside a field's default; those outside its domain are left out."""

@@ -24,7 +24,7 @@ from deva_conformance.oracle.matrix import table
 from deva_conformance.physical import physical, wide
 from deva_conformance.tolerance import DOUBLE, SINGLE, THRESHOLD, exported, norm, rule_state, step_spread
 from deva_core import Backend, Rule, hyperparameters
-from deva_core.rule import plain
+from deva_core.hyperparameter import plain
 
 FORMAT = 1
 STEPS = 3

@@ -15,7 +15,7 @@ from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, module_law
 from deva_conformance.laws._steps import need
 from deva_core import Rule, hyperparameters
-from deva_core.rule import Hyper
+from deva_core.hyperparameter import Hyper
 
 
 @dataclass(frozen=True)
