@@ -48,6 +48,7 @@ class DeVAVector(Rule):
 
     matrix: ClassVar[bool] = False
     narrowable: ClassVar = ("momentum",)
+    branches: ClassVar = False
 
     lr: Scalar = hyper(3e-3, ge=0)
     beta1: Scalar = hyper(0.9, ge=0, lt=1)

@@ -14,6 +14,7 @@ from deva_core.linalg import frobenius as plain_frobenius
 from deva_core.linalg import positive_qr as plain_positive_qr
 from deva_core.linalg import unit as plain_unit
 from deva_torch._blocks import blocks
+from deva_torch._device import on_host
 
 RANGE = 2.0**-50, 2.0**50
 """Norms whose square and whose parts' squares are far from float32's limits."""
@@ -89,7 +90,7 @@ def plus_identity(Z: torch.Tensor, a: float, b: Backend) -> torch.Tensor:
 
 def multiplied(X: torch.Tensor, k: torch.Tensor, b: Backend) -> torch.Tensor:
     """Into the donated X; not at all by 1, which a CPU tells at once."""
-    return X if k.device.type == "cpu" and bool((k == 1).all()) else X.mul_(k)
+    return X if on_host(k) and bool((k == 1).all()) else X.mul_(k)
 
 
 def outer_ema(C: torch.Tensor, G: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
@@ -109,7 +110,7 @@ def take(X: torch.Tensor, order: torch.Tensor, axis: int, b: Backend) -> torch.T
     """Whole rows or columns at once; nothing where the order is kept, which a CPU tells at once."""
     if order.ndim > 1 or X.shape[axis] <= 1:
         return plain_take.__wrapped__(X, order, axis, b)
-    kept = order.device.type == "cpu" and torch.equal(order, torch.arange(len(order)))
+    kept = on_host(order) and torch.equal(order, torch.arange(len(order)))
     return X if kept else X.index_select(axis, order)
 
 
@@ -119,7 +120,7 @@ def positive_qr(A: torch.Tensor, b: Backend) -> torch.Tensor:
     Then its error is Householder's, and the work that of a product. A CPU tells at once whether it is so.
     """
     n = A.shape[-1]
-    if A.device.type != "cpu" or A.ndim > 2 or n < WORTH_CHOLESKY:
+    if not on_host(A) or A.ndim > 2 or n < WORTH_CHOLESKY:
         return plain_positive_qr.__wrapped__(A, b)
     X = A / torch.linalg.vector_norm(A, dim=0)
     if (X.mT @ X[:, :: max(1, n // PROBES)]).square().sum(0).max() < 1 + OVERLAP:
@@ -143,7 +144,7 @@ def in_range(size: torch.Tensor) -> bool:
 
 def frobenius(X: torch.Tensor, b: Backend) -> torch.Tensor:
     """Two passes less where squares stay in range."""
-    if X.dtype == torch.float32 and X.device.type == "cpu" and in_range(size := euclidean(X)):
+    if X.dtype == torch.float32 and on_host(X) and in_range(size := euclidean(X)):
         return size
     return plain_frobenius.__wrapped__(X, b)
 
@@ -160,7 +161,7 @@ def unit(X: torch.Tensor, dtype: torch.dtype, b: Backend) -> torch.Tensor:
     """Two passes where squares stay in range, which a CPU tells at once; elsewhere powers of two go first, which round
     nothing, so that all scales give the same bits.
     """
-    if X.dtype != torch.float32 or X.device.type != "cpu":
+    if X.dtype != torch.float32 or not on_host(X):
         return plain_unit.__wrapped__(X, dtype, b)
     size = euclidean(X)
     if in_range(size):
