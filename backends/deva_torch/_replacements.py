@@ -93,6 +93,11 @@ def multiplied(X: torch.Tensor, k: torch.Tensor, b: Backend) -> torch.Tensor:
     return X if on_host(k) and bool((k == 1).all()) else X.mul_(k)
 
 
+def sign(x: torch.Tensor, b: Backend) -> torch.Tensor:
+    """Without an assignment through a mask, of which the number of entries may be asked."""
+    return torch.where(torch.isnan(x), x, torch.sign(x))
+
+
 def outer_ema(C: torch.Tensor, G: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
     """Into the donated average; the half above the diagonal is copied where that is cheaper than its products."""
     if isinstance(beta, torch.Tensor) or C.ndim > 2:
@@ -183,6 +188,7 @@ REPLACEMENTS = {
         unit,
         frobenius,
         multiplied,
+        sign,
         outer_ema,
         take,
         positive_qr,

@@ -21,9 +21,9 @@ from deva_torch._precision import Precision, Store, move
 from deva_torch._step import Work
 
 F = TypeVar("F", bound=Callable[..., Any])
-TRACED = ("multiply_add",)
-"""The replacements that a graph keeps: the sum inside a product's kernel. The others are a compiler's business, or read
-values, which would cut the graph."""
+TRACED = ("multiply_add", "sign")
+"""The replacements that a graph keeps: the sum inside a product's kernel, and what no kernel of a compiler's does as well.
+The others are a compiler's business, or read values, which would cut the graph."""
 
 
 def outside(method: F) -> F:
