@@ -147,5 +147,7 @@ class Assigned(torch.optim.Optimizer):
             rule = from_group(type(own), group)
             for p in group["params"]:
                 parameter = self._parameters[p]
-                vector = with_decay_of(group, following(rule, parameter.rule), rule)
+                is_value = isinstance(group.get("lr"), torch.Tensor)  # no schedule, as a number is none
+                vector = parameter.rule if is_value else following(rule, parameter.rule)
+                vector = with_decay_of(group, vector, rule)
                 yield p, parameter, rule if parameter.rule is own else vector
