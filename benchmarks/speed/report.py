@@ -112,6 +112,23 @@ def algorithms(groups: list[dict[str, Any]]) -> str:
     return "; ".join(f"{name}: {', '.join(shapes)}" for name, shapes in by_name.items())
 
 
+COMPILED_HEAD = ["set", "plain, ms", "compiled, ms", "compiled / plain", "first compiled step, s"]
+
+
+def compiled_rows(result: Result) -> Rows:
+    """`torch.compile` of a step of Muon."""
+    return [
+        [
+            row["set"],
+            range_of(row["plain"]),
+            range_of(row["compiled"]),
+            interval(row["ratio"]),
+            f"{row['seconds']:.1f}",
+        ]
+        for row in result.get("compiled", [])
+    ]
+
+
 GROWTH_HEAD = ["matrices", "parameters", "ours, ms", "theirs, ms", "ours / theirs"]
 
 
@@ -171,6 +188,7 @@ def tables(result: Result) -> list[tuple[str, list[str], Rows]]:
     found = [
         ("Time a step: median · mean · min–max", PAIR_HEAD, pair_rows(result)),
         ("Compilation, tracing included", COMPILE_HEAD, compile_rows(result)),
+        ("Muon, torch.compile(optimizer.step)", COMPILED_HEAD, compiled_rows(result)),
         ("Floors: the products at the measured rate", FLOOR_HEAD, floor_rows(result)),
         ("Muon by parameters", GROWTH_HEAD, growth_rows(result, "by_parameters")),
         ("Muon by number of matrices", GROWTH_HEAD, growth_rows(result, "by_number")),
