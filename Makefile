@@ -42,6 +42,8 @@ docs: setup ## the site, in site/
 
 bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" adds options to benchmarks.speed
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
+	@# Its dependencies are kernels for CUDA, which it imports only where they are asked for.
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps gram-newton-schulz==0.1.6
 	$(BIN)/python -m benchmarks.apart
 	$(BIN)/python -m benchmarks.well_posed
 	$(BIN)/python -m benchmarks.gram

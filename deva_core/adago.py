@@ -64,6 +64,7 @@ class AdaGO(Orthogonalized):
     clipped: str = policy("gradient", "gradient", "lookahead")
 
     narrowable: ClassVar = ("momentum",)
+    branches: ClassVar = False
     step_is_bound: ClassVar = True
     DIALECTS: ClassVar = {
         "paper": dict(ns_coefficients="exact"),

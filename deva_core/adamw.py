@@ -42,6 +42,7 @@ class AdamW(Rule):
 
     matrix: ClassVar[bool] = False
     narrowable: ClassVar = ("exp_avg",)
+    branches: ClassVar = False
     elementwise: ClassVar[bool] = True
 
     lr: Scalar = hyper(3e-4, ge=0)

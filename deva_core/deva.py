@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from deva_core.backend import Array, Backend
 from deva_core.basis import rotate, rotate_back
 from deva_core.deva_state import DeVAState, first_bases, initial, rescaled, turned, with_covariances
-from deva_core.elementwise import averages, descent, ema, gap, or_one, root
+from deva_core.elementwise import averages, descent, ema, gap, or_one, root, sign
 from deva_core.hyperparameter import Scalar, flag, fraction, hyper, option, policy, positive_integer
 from deva_core.linalg import max_abs, mean, norm, polar
 from deva_core.rule import Orthogonalized
@@ -204,4 +204,4 @@ class DeVA(Orthogonalized):
 
 def dead_zone_sign(N: Array, dead_zone: float, b: Backend) -> Array:
     """sign(N), 0 where |N| is at most a fraction of the largest: in null directions the sign of noise would be ±1."""
-    return b.xp.where(b.xp.abs(N) <= dead_zone * max_abs(N, b), b.xp.zeros_like(N), b.xp.sign(N))
+    return b.xp.where(b.xp.abs(N) <= dead_zone * max_abs(N, b), b.xp.zeros_like(N), sign(N, b))

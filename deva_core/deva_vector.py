@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import averages, descent, ema, gap, or_one, root
+from deva_core.elementwise import averages, descent, ema, gap, or_one, root, sign
 from deva_core.hyperparameter import Scalar, flag, hyper, policy
 from deva_core.linalg import max_abs, mean, parameter_axes
 from deva_core.rule import Rule
@@ -49,6 +49,7 @@ class DeVAVector(Rule):
 
     matrix: ClassVar[bool] = False
     narrowable: ClassVar = ("momentum",)
+    branches: ClassVar = False
 
     lr: Scalar = hyper(3e-3, ge=0)
     beta1: Scalar = hyper(0.9, ge=0, lt=1)
@@ -86,7 +87,7 @@ class DeVAVector(Rule):
         v = ema(S.second_moment * (S.scale / unit) ** 2, m2, self.beta2, b)
         v_hat = v / gap(self.beta2, t, W, b) if self.bias_correction else v
         ratio = m2 / or_one(v_hat + self.eps * (mean(v_hat, b) if self.eps_mode == "relative" else 1.0), b)
-        delta = descent(xp.sqrt(ratio) * xp.sign(n), self.lr, W, self.lr * self.weight_decay, b)
+        delta = descent(xp.sqrt(ratio) * sign(n, b), self.lr, W, self.lr * self.weight_decay, b)
         return delta, self.State(momentum=m, second_moment=v, scale=scale)
 
     def moments(self, S, b):

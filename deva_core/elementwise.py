@@ -42,6 +42,12 @@ def multiplied(X: Array, k: Array, b: Backend) -> Array:
     return X * k
 
 
+@replaceable
+def sign(x: Array, b: Backend) -> Array:
+    """-1, 0 or 1 for each entry; NaN stays NaN."""
+    return b.xp.sign(x)
+
+
 def or_one(x: Array, b: Backend) -> Array:
     """`x`, with 1 in place of zeros: a divisor that leaves zeros at zero and NaN at NaN."""
     return b.xp.where(x == 0, b.xp.ones_like(x), x)

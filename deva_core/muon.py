@@ -56,6 +56,7 @@ class Muon(Orthogonalized):
     momentum_form: str = policy("average", "average", "sum", "corrected")
 
     narrowable: ClassVar = ("momentum",)
+    branches: ClassVar = False
     DIALECTS: ClassVar = {
         "keller": dict(ns_normalization="add"),
         "torch": dict(lr=1e-3, weight_decay=0.1, ns_normalization="clamp"),

@@ -55,6 +55,9 @@ class Rule:
     """Whether each entry of the update depends on the same entries only: hosts may cut and join arrays as they like."""
     narrowable: ClassVar[tuple[str, ...]] = ()
     """State fields that a host may keep in bfloat16 between steps: averages of gradients, which forget roundings soon."""
+    branches: ClassVar[bool] = True
+    """Whether `update` may call `b.cond`. One that never does can step matrices of different `t` in one stack, and be
+    captured in a graph."""
     step_is_bound: ClassVar[bool] = False
     """Whether `step_rms` is the most that a step can be."""
     DIALECTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -89,6 +92,7 @@ class Rule:
 
         `W + delta` is the new parameter; learning rate and decay are inside. G, S and W have one dtype, float32
         or wider. Pure, and never raises; branches on `t` only through `b.cond`. S is donated: it may be reused.
+        Where `branches` is False, t may also be an array that broadcasts against W: a number for each matrix.
         """
         raise NotImplementedError
 

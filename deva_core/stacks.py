@@ -21,7 +21,8 @@ class Step(NamedTuple):
     @property
     def kind(self) -> Hashable:
         """What steps that can be stacked have in common."""
-        return id(self.rule), tuple(self.W.shape), self.W.dtype, self.G.dtype, self.t
+        t = self.t if isinstance(self.t, int) or self.rule.branches else None  # arrays are stacked, never compared
+        return id(self.rule), tuple(self.W.shape), self.W.dtype, self.G.dtype, t
 
 
 class Done(NamedTuple):
@@ -77,7 +78,14 @@ def together(steps: list[Step], b: Backend) -> Step:
     G, W = (b.xp.stack([getattr(step, name) for step in steps]) for name in ("G", "W"))
     S = [donated_stack(list(parts), b) for parts in zip(*(step.S for step in steps), strict=True)]
     G, W, *S = (as_matrices(x, vector, b) for x in (G, W, *S))
-    return Step(first.rule, G, type(first.S)(*S), W, first.t)
+    return Step(first.rule, G, type(first.S)(*S), W, counts([step.t for step in steps], W.ndim, b))
+
+
+def counts(ts: list[Any], ndim: int, b: Backend) -> Any:
+    """The number of a stack's step: the one that all have, or one for each parameter, along the first axis."""
+    if all(t is ts[0] for t in ts) or isinstance(ts[0], int):
+        return ts[0]
+    return b.xp.reshape(b.xp.stack(ts), (-1,) + (1,) * (ndim - 1))
 
 
 def advance(step: Step, b: Backend) -> Done:

@@ -1,4 +1,7 @@
-"""torch and NumPy with every fast path forced, whatever the size: the kit's small cases would not reach them."""
+"""torch and NumPy with every fast path forced, whatever the size: the kit's small cases would not reach them.
+
+And torch on a CPU that is taken for an accelerator, with and without `capturable`: simulated, no GPU runs.
+"""
 
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +13,10 @@ from deva_core import Backend
 from deva_core.costs import Costs
 from deva_numpy import _start as numpy_start
 from deva_torch import _start as torch_start
+from deva_torch._backend import backend, checked_compute_dtype
+from deva_torch._traced import traced_backend
 
+FLOAT32 = checked_compute_dtype("float32")
 FORCED = Costs(form="gram", stacked_rows=1)
 
 
@@ -27,14 +33,31 @@ def small_thresholds():
         yield
 
 
+@contextmanager
+def no_host():
+    """A CPU goes where an accelerator would go: no value is read to choose a branch, everything is in stacks.
+
+    Backends are cached by kind of device: those of this CPU are put aside. The products stay in the working dtype.
+    """
+    caches = backend, traced_backend
+    with mock.patch("deva_torch._device.HOSTS", set()):
+        for cache in caches:
+            cache.cache_clear()
+        try:
+            yield
+        finally:
+            for cache in caches:
+                cache.cache_clear()
+
+
 class Forced:
     """A run whose every step goes by the fast paths."""
 
-    def __init__(self, run):
-        self._run = run
+    def __init__(self, run, forced=small_thresholds):
+        self._run, self._forced = run, forced
 
     def step(self, grads):
-        with small_thresholds():
+        with self._forced():
             self._run.step(grads)
 
     def __getattr__(self, name):
@@ -47,6 +70,22 @@ def torch(rule, params, **options):
         run = deva_torch.start(rule, params, **options)
     run._optimizer.costs = FORCED
     return Forced(run)
+
+
+def torch_accelerator(rule, params, **options):
+    """`deva_torch.start` where no device is a host; products in float32, as `make gpu` runs the kit."""
+    with no_host():
+        run = deva_torch.start(rule, params, **options)
+    run._optimizer._compute_dtype = FLOAT32
+    return Forced(run, no_host)
+
+
+def torch_captured(rule, params, **options):
+    """The same, its counts on the device."""
+    run = torch_accelerator(rule, params, **options)
+    for group in run._optimizer.param_groups:
+        group["capturable"] = True
+    return run
 
 
 def numpy(rule, params, **options):
@@ -66,6 +105,8 @@ def torch_operations():
 
 for forced, honest, operations in (
     (torch, torch_start.start, torch_operations),
+    (torch_accelerator, torch_start.start, torch_start.operations),
+    (torch_captured, torch_start.start, torch_start.operations),
     (numpy, numpy_start.start, numpy_start.operations),
 ):
     forced.capabilities, forced.operations = honest.capabilities, operations

@@ -170,11 +170,19 @@ def test_every_value_of_every_hyperparameter_is_in_a_covering_row():
             assert {getattr(r, name) for r in rows} == set(tried), name
 
 
-@pytest.mark.parametrize("name", ["torch", "numpy"])
-def test_fast_paths_conform_where_they_are_forced(name):
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("torch", [AdaGO, DeVA]),
+        ("numpy", [AdaGO, DeVA]),
+        ("torch_accelerator", [AdaGO, DeVA]),
+        ("torch_captured", [AdaGO, DeVAVector]),
+    ],
+)
+def test_fast_paths_conform_where_they_are_forced(name, rules):
     """Their thresholds lie above the kit's small cases; here every case goes through parts, threads, Cholesky, Gram.
 
-    Muon calls nothing replaceable that AdaGO does not.
+    Muon calls nothing replaceable that AdaGO does not. The last two are what an accelerator goes through, on this CPU.
     """
-    report = check_backend(f"tests.forced_backends:{name}", rules=[AdaGO, DeVA])
+    report = check_backend(f"tests.forced_backends:{name}", rules=rules)
     assert report.conforms, [result.line for result in report.broken]

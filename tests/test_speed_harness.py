@@ -11,7 +11,20 @@ pytest.importorskip("typer")
 pytest.importorskip("threadpoolctl")
 
 from benchmarks.speed import __main__ as program
-from benchmarks.speed import alternating, dispatches, flops, growth, memory, page, pairs, report, result, run, sets
+from benchmarks.speed import (
+    alternating,
+    compiled,
+    dispatches,
+    flops,
+    growth,
+    memory,
+    page,
+    pairs,
+    report,
+    result,
+    run,
+    sets,
+)
 from benchmarks.speed.floors import counted
 from benchmarks.speed.published_numpy import SingleDeviceMuon
 from benchmarks.speed.statistics import ratio, summary
@@ -219,6 +232,8 @@ def make_tiny(monkeypatch):
     monkeypatch.setattr(memory, "PEAKS", ("nano", "many"))
     monkeypatch.setattr(memory, "SHAPES", ((4, 4), (4, 8)))
     monkeypatch.setattr(dispatches, "CASES", {"many": TINY["many"]})
+    monkeypatch.setattr(compiled, "SETS", TINY)
+    monkeypatch.setattr(compiled, "COMPILER", "eager")
     for name in ("LARGE_COUNTS", "SMALL_COUNTS"):
         monkeypatch.setattr(growth, name, (1, 2))
     monkeypatch.setattr(growth, "LARGE", (8, 8))
@@ -238,7 +253,8 @@ def test_a_tiny_run_gives_every_table_and_the_page(tiny, tmp_path):
         assert set(row) <= result.Row.__required_keys__ | result.Row.__optional_keys__
         assert len(row["ours"]["seconds"]) == row["rounds"]
     titles = {title for title, _, rows in report.tables(read) if rows}
-    assert len(titles) >= 7
+    assert len(titles) >= 8
+    assert [row["set"] for row in read["compiled"]] == list(compiled.NAMES)
     text = page.text(read)
     assert not re.findall(r"\{[a-z_]+\}", text), "a part of the page was not filled in"
     assert text == page.text(read)

@@ -14,6 +14,7 @@ from deva_core.lookup import layout_lookup
 from deva_core.parameter import DefaultLayout, Parameter, assign, default_vector_rule, following
 from deva_core.plan import plan
 from deva_torch._backend import backend, checked_compute_dtype
+from deva_torch._capturable import check as check_capturable
 from deva_torch._groups import (
     completed,
     from_group,
@@ -50,6 +51,7 @@ class Assigned(torch.optim.Optimizer):
         rounding: Rounding = "nearest",
         generator: torch.Generator | None = None,
         foreach: bool | None = None,
+        capturable: bool = False,
         maximize: bool = False,
         process_group: Any = None,
     ) -> None:
@@ -61,7 +63,7 @@ class Assigned(torch.optim.Optimizer):
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._precision = Precision(rounding, generator, state_dtype)
         self._foreach = foreach is not False
-        super().__init__(params, {**to_group(rule), "maximize": maximize, "count": 0})
+        super().__init__(params, {**to_group(rule), "maximize": maximize, "capturable": capturable, "count": 0})
         self._assign()
         warn_of_routes(rule, {p.name: p for p in self._parameters.values()})
 
@@ -103,6 +105,9 @@ class Assigned(torch.optim.Optimizer):
             own = layouts_in(group, members, layouts)
             assigned = assign(shapes, rule, self._vector_rule, own, self.default_layout)
             parameters |= {p: assigned[name] for name, p in members.items()}
+            if group["capturable"]:
+                ranks = self._process_group is not None or any(map(is_dtensor, members.values()))
+                check_capturable(assigned.items(), self._precision.rounding == "stochastic", ranks)
         self._parameters, self._traced = parameters, Traceable()
         if self._process_group is not None or any(map(is_dtensor, parameters)):
             from deva_torch._shards import Shards
@@ -142,5 +147,7 @@ class Assigned(torch.optim.Optimizer):
             rule = from_group(type(own), group)
             for p in group["params"]:
                 parameter = self._parameters[p]
-                vector = with_decay_of(group, following(rule, parameter.rule), rule)
+                is_value = isinstance(group.get("lr"), torch.Tensor)  # no schedule, as a number is none
+                vector = parameter.rule if is_value else following(rule, parameter.rule)
+                vector = with_decay_of(group, vector, rule)
                 yield p, parameter, rule if parameter.rule is own else vector

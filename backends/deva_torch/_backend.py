@@ -11,6 +11,7 @@ from deva_core import Backend
 from deva_core.coefficients import Triple
 from deva_core.costs import Costs, Tried
 from deva_core.trial import gram_is_as_good
+from deva_torch._device import is_host
 from deva_torch._replacements import REPLACEMENTS, matmul
 
 
@@ -24,8 +25,8 @@ def checked_compute_dtype(value: Any) -> torch.dtype | None:
     return dtype
 
 
-STACKED_ROWS = {"cpu": 96}
-"""By kind of device. On a CPU large matrices go to threads instead (`_workers`)."""
+ON_HOSTS = 96
+"""The most rows that are stacked. On a CPU large matrices go to threads instead (`_workers`)."""
 
 ON_ACCELERATORS = 1024
 """On every other device. Not measured: it follows what others report."""
@@ -47,7 +48,7 @@ def trial(device: str, compute_dtype: torch.dtype, shape: tuple[int, ...], steps
 def default_costs(device: str, compute_dtype: torch.dtype | None) -> Costs:
     """What chooses between forms on a kind of device."""
     tried = partial(trial, device, compute_dtype or torch.float32)
-    return Tried(form="auto", stacked_rows=STACKED_ROWS.get(device, ON_ACCELERATORS), trial=tried)
+    return Tried(form="auto", stacked_rows=ON_HOSTS if is_host(device) else ON_ACCELERATORS, trial=tried)
 
 
 @lru_cache
@@ -63,7 +64,7 @@ def backend(
     By default the Newton–Schulz products run in the working dtype on a CPU, and in bfloat16 on an accelerator, and
     equal parameters in stacks; without `foreach` one by one.
     """
-    if compute_dtype is None and device != "cpu":
+    if compute_dtype is None and not is_host(device):
         compute_dtype = torch.bfloat16
     if not replacements:
         return Backend(xp=xp, compute_dtype=compute_dtype)

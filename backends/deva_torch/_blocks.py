@@ -5,6 +5,8 @@ from functools import cache
 
 import torch
 
+from deva_torch._device import on_host
+
 KEPT = 31 * 2**20
 """Bytes: just below the largest block that glibc learns from."""
 
@@ -25,7 +27,7 @@ def keep_freed_memory() -> None:
 def worth_blocks(*tensors: torch.Tensor) -> bool:
     """Whether tensors of one shape gain from being cut: on a CPU, where they are large and lie in one piece."""
     first = tensors[0]
-    large = first.device.type == "cpu" and first.numel() > CACHED
+    large = on_host(first) and first.numel() > CACHED
     return large and all(x.shape == first.shape and x.is_contiguous() for x in tensors)
 
 
@@ -37,7 +39,7 @@ def blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
     first = tensors[0]
     if worth_blocks(*tensors) and first.ndim <= 2:
         return zip(*(x.view(-1).split(CACHED) for x in tensors), strict=True)
-    if first.device.type != "cpu" or first.ndim != 2 or first.numel() <= CACHED:
+    if not on_host(first) or first.ndim != 2 or first.numel() <= CACHED:
         return iter((tensors,))
     rows = max(1, CACHED * first.shape[0] // first.numel())
     return zip(*(x.split(rows) for x in tensors), strict=True)

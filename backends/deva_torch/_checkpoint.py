@@ -27,7 +27,7 @@ def entries(optimizer: RuleOptimizer, values: bool = True) -> dict[str, Entry]:
     for (_, parameter, rule), state in zip(optimizer.live_rules(), optimizer.whole_states(values), strict=True):
         slot = computed_with(state)
         tensors = {name: host(slot[name]) for name in parameter.field_names}
-        out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), slot["step"], tensors)
+        out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), int(slot["step"]), tensors)
     return out
 
 
@@ -52,7 +52,7 @@ def save(path: Any, optimizer: RuleOptimizer) -> None:
         ...     save(f"{folder}/state.safetensors", Muon(model.named_parameters()))
         ...     load(f"{folder}/state.safetensors", Muon(model.named_parameters()))
     """
-    count = max(group["count"] for group in optimizer.param_groups)
+    count = max(int(group["count"]) for group in optimizer.param_groups)
     if optimizer.ranks and not optimizer.ranks.is_first:
         optimizer.init_state()
         deque(optimizer.whole_states(), maxlen=0)  # this rank's parts are needed there, the whole is not here
@@ -85,3 +85,4 @@ def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
     optimizer.put_states(states)
     for group in optimizer.param_groups:
         group["count"] = count
+    optimizer.settle_counts()

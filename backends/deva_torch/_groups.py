@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from deva_core import Route, Rule, hyperparameters
+from deva_core.backend import working_dtype
 from deva_core.eager import ResolvedRules
 from deva_core.lookup import Lookup, layout_lookup
 from deva_core.parameter import Parameter
@@ -90,7 +91,7 @@ def rules_at(
     rule = from_group(type(own), group)
 
     def resolved(parameter: Parameter, p: torch.Tensor) -> Rule:
-        rules = devices.setdefault(p.device, ResolvedRules(group["count"], backend_of(p)))
+        rules = devices.setdefault((p.device, p.dtype), ResolvedRules(count_for(group, p), backend_of(p)))
         if parameter.rule is own:
             return rules[rule, p]
         vector: Any = rules[parameter.rule, p]
@@ -106,6 +107,12 @@ def rules_at(
         return cache[key]
 
     return cached
+
+
+def count_for(group: Mapping[str, Any], p: torch.Tensor) -> Any:
+    """What callables are given: the number of steps made; a captured one in the dtype of the arithmetic on p."""
+    count = group["count"]
+    return count.to(p.device, working_dtype(p.dtype, torch)) if isinstance(count, torch.Tensor) else count
 
 
 def two(rule_type: type[Rule], betas: Any) -> tuple[Any, Any]:
@@ -133,4 +140,6 @@ def with_callables(saved: Any, live: Any) -> Any:
     """A saved entry, with the live callable where a mark stands."""
     if isinstance(saved, tuple | list) and isinstance(live, tuple) and len(saved) == len(live):
         return tuple(with_callables(s, x) for s, x in zip(saved, live, strict=True))
+    if isinstance(saved, torch.Tensor):
+        return saved.clone()  # schedulers and steps write into it
     return live if isinstance(saved, str) and saved == SCHEDULE else saved

@@ -44,8 +44,14 @@ def loading(optimizer: Any) -> Iterator[None]:
 
 
 def continued(saved: Mapping[str, Any], live: Mapping[str, Any], key: str) -> Any:
-    """A group's entry after loading: the saved one; rules, callables and what was not saved as they are here."""
-    return live[key] if key == "rule" or key not in saved else with_callables(saved[key], live[key])
+    """A group's entry after loading: the saved one; rules, callables and what was not saved as they are here.
+
+    So is what belongs to this run, not to its state: whether its steps are captured.
+    """
+    if key == "count" and key in saved:
+        return int(saved[key])
+    own = key in ("rule", "capturable") or key not in saved
+    return live[key] if own else with_callables(saved[key], live[key])
 
 
 def check_group(k: int, saved: Mapping[str, Any], live: Mapping[str, Any], default: Any) -> None:

@@ -55,7 +55,8 @@ def import_state(optimizer: RuleOptimizer, peer: PeerLike, source: str, step: in
             names.append(parameter.name)
     optimizer.put_states(states)
     for group in optimizer.param_groups:
-        group["count"] = max(optimizer.state.get(p, {}).get("step", 0) for p in group["params"])
+        group["count"] = max(int(optimizer.state.get(p, {}).get("step", 0)) for p in group["params"])
+    optimizer.settle_counts()
     return names
 
 
@@ -96,7 +97,9 @@ def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: 
             check_direction(parameter.name, directions[p], group)
             flat = computed_with(optimizer.state.get(p, {}))
             if flat and (flat["step"] or not format_of(target, parameter, rule).step):
-                fields = export_fields(target, parameter, rule, flat.pop("step"), flat, group, optimizer._backend(p))
+                fields = export_fields(
+                    target, parameter, rule, int(flat.pop("step")), flat, group, optimizer._backend(p)
+                )
                 state[key] = {**state.get(key, {}), **fields}
     return {**exported, "state": state}
 

@@ -1,6 +1,7 @@
 """The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 import torch
@@ -8,9 +9,8 @@ import torch
 from deva_core import Rule
 from deva_core.parameter import Parameter
 from deva_torch._assigned import Assigned
-from deva_torch._groups import (
-    without_callables,
-)
+from deva_torch._capturable import check_not_capturing, cond, on_device
+from deva_torch._groups import without_callables
 from deva_torch._load import loading
 from deva_torch._parameters import check_gradient
 from deva_torch._precision import COMPENSATION, initial
@@ -53,6 +53,8 @@ class RuleOptimizer(Assigned):
             what a parameter's bits do not hold beside it in the state, so that nothing is lost.
         generator: where stochastic rounding draws its seeds; a CPU generator, None for torch's global one.
         foreach: False steps parameters one by one, equal ones otherwise in stacks.
+        capturable: counts of steps are tensors on the parameters' device, and `step` reads no value, so that a CUDA graph
+            can capture it. Not for DeVA, whose steps differ. An entry of groups, as in torch's own optimizers.
         maximize: climb instead of descend.
         process_group: ranks that hold the same plain parameters (as under DDP) and divide the work on them: each matrix
             is stepped, and its state kept, by one of them. DTensors (FSDP2) divide their work without being asked.
@@ -103,13 +105,18 @@ class RuleOptimizer(Assigned):
         if self._shards:
             self._shards.step(work, self.state)
         else:
-            advance(work, self._slots(work), self._backend, self._precision)
+            advance(work, self._slots(work), self._stepping_backend, self._precision)
 
     @outside
     def _traceable(self) -> list[Any]:
         """A step as `torch.compile` takes it, device by device."""
         work = self._begun()
         return self._traced.parts(work, self._slots(work), lambda p: traced_backend(*self._choices(p)), self._precision)
+
+    def _stepping_backend(self, p: torch.Tensor) -> Any:
+        """As the step computes: where a graph may capture it, no tensor chooses a branch."""
+        b = self._backend(p)
+        return replace(b, cond=cond) if any(group["capturable"] for group in self.param_groups) else b
 
     @property
     def _is_traceable(self) -> bool:
@@ -118,6 +125,8 @@ class RuleOptimizer(Assigned):
 
     def _begun(self) -> list[Work]:
         """The parameters that have gradients, all of which are in order; the step is counted."""
+        check_not_capturing(self.param_groups)
+        self.settle_counts()
         work = [item for group in self.param_groups for item in self._work(group)]
         for p, parameter, G, _ in work:
             check_gradient(p, parameter, G)
@@ -126,7 +135,18 @@ class RuleOptimizer(Assigned):
         return work
 
     def _slots(self, work: list[Work]) -> list[dict[str, Any]]:
-        return [self._slot(p, parameter, rule) for p, parameter, _, rule in work]
+        slots = [self._slot(p, parameter, rule) for p, parameter, _, rule in work]
+        self.settle_counts()
+        return slots
+
+    def settle_counts(self) -> None:
+        """Have the counts of what is captured on its device; new and loaded ones are numbers."""
+        for group in self.param_groups:
+            if group["capturable"] and group["params"]:
+                group["count"] = on_device(group["count"], group["params"][0].device)
+                for p in group["params"]:
+                    if slot := self.state.get(p):
+                        slot["step"] = on_device(slot["step"], p.device)
 
     def _work(self, group: Mapping[str, Any]) -> list[Work]:
         """The parameters of a group that have gradients, each with its rule at this step."""
@@ -147,8 +167,7 @@ class RuleOptimizer(Assigned):
         if self._shards:
             self._shards.create(list(self._live()), self.state)
             return
-        for p, parameter, _, rule in self._live():
-            self._slot(p, parameter, rule)
+        self._slots(list(self._live()))
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked.
@@ -187,7 +206,7 @@ class RuleOptimizer(Assigned):
         kept = self._precision.at_rest(fields, parameter, like) if fields else {}
         if COMPENSATION in kept and COMPENSATION in saved:
             kept[COMPENSATION].copy_(saved[COMPENSATION])
-        return {"step": saved["step"], **kept}
+        return {"step": int(saved["step"]), **kept}
 
     @property
     def ranks(self) -> Any:
@@ -202,6 +221,7 @@ class RuleOptimizer(Assigned):
         """
         with loading(self):
             super().load_state_dict(dict(state_dict))
+        self.settle_counts()
 
     def __getstate__(self) -> dict[str, Any]:
         if self._shards:

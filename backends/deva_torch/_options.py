@@ -14,6 +14,7 @@ class VectorOptions(TypedDict, total=False):
 
     maximize: bool
     foreach: bool | None
+    capturable: bool
     state_dtype: torch.dtype | str | None
     rounding: Rounding
     generator: torch.Generator | None

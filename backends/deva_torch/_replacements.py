@@ -15,6 +15,7 @@ from deva_core.linalg import frobenius as plain_frobenius
 from deva_core.linalg import positive_qr as plain_positive_qr
 from deva_core.linalg import unit as plain_unit
 from deva_torch._blocks import blocks
+from deva_torch._device import on_host
 
 RANGE = 2.0**-50, 2.0**50
 """Norms whose square and whose parts' squares are far from float32's limits."""
@@ -91,7 +92,12 @@ def plus_identity(Z: torch.Tensor, a: float, b: Backend) -> torch.Tensor:
 
 def multiplied(X: torch.Tensor, k: torch.Tensor, b: Backend) -> torch.Tensor:
     """Into the donated X; not at all by 1, which a CPU tells at once."""
-    return X if k.device.type == "cpu" and bool((k == 1).all()) else X.mul_(k)
+    return X if on_host(k) and bool((k == 1).all()) else X.mul_(k)
+
+
+def sign(x: torch.Tensor, b: Backend) -> torch.Tensor:
+    """Without an assignment through a mask, of which the number of entries may be asked."""
+    return torch.where(torch.isnan(x), x, torch.sign(x))
 
 
 def donated_stack(arrays: list[torch.Tensor], b: Backend) -> torch.Tensor:
@@ -107,7 +113,7 @@ def donated_stack(arrays: list[torch.Tensor], b: Backend) -> torch.Tensor:
 def worth_halves(X: torch.Tensor) -> bool:
     """Whether X times a matrix of its transposed shape gains from halves, where the result is symmetric."""
     large = X.ndim == 2 and X.shape[0] * X.numel() * X.itemsize >= WORTH_HALVING
-    return large and X.device.type == "cpu"
+    return large and on_host(X)
 
 
 def by_halves(C: torch.Tensor, fill: Callable[[torch.Tensor, int, int], Any]) -> torch.Tensor:
@@ -156,7 +162,7 @@ def take(X: torch.Tensor, order: torch.Tensor, axis: int, b: Backend) -> torch.T
     """Whole rows or columns at once; nothing where the order is kept, which a CPU tells at once."""
     if order.ndim > 1 or X.shape[axis] <= 1:
         return plain_take.__wrapped__(X, order, axis, b)
-    kept = order.device.type == "cpu" and torch.equal(order, torch.arange(len(order)))
+    kept = on_host(order) and torch.equal(order, torch.arange(len(order)))
     return X if kept else X.index_select(axis, order)
 
 
@@ -166,7 +172,7 @@ def positive_qr(A: torch.Tensor, b: Backend) -> torch.Tensor:
     Then its error is Householder's, and the work that of a product. A CPU tells at once whether it is so.
     """
     n = A.shape[-1]
-    if A.device.type != "cpu" or A.ndim > 2 or n < WORTH_CHOLESKY:
+    if not on_host(A) or A.ndim > 2 or n < WORTH_CHOLESKY:
         return plain_positive_qr.__wrapped__(A, b)
     squares, probes = A.square().sum(0), slice(None, None, max(1, n // PROBES))
     overlaps = (A.mT @ A[:, probes]).square_().div_(squares[probes]).div_(squares[:, None])
@@ -199,7 +205,7 @@ def in_range(size: torch.Tensor) -> bool:
 
 def frobenius(X: torch.Tensor, b: Backend) -> torch.Tensor:
     """Two passes less where squares stay in range."""
-    if X.dtype == torch.float32 and X.device.type == "cpu" and in_range(size := euclidean(X)):
+    if X.dtype == torch.float32 and on_host(X) and in_range(size := euclidean(X)):
         return size
     return plain_frobenius.__wrapped__(X, b)
 
@@ -216,7 +222,7 @@ def unit(X: torch.Tensor, dtype: torch.dtype, b: Backend) -> torch.Tensor:
     """Two passes where squares stay in range, which a CPU tells at once; elsewhere powers of two go first, which round
     nothing, so that all scales give the same bits.
     """
-    if X.dtype != torch.float32 or X.device.type != "cpu":
+    if X.dtype != torch.float32 or not on_host(X):
         return plain_unit.__wrapped__(X, dtype, b)
     size = euclidean(X)
     if in_range(size):
@@ -241,6 +247,7 @@ REPLACEMENTS = {
         frobenius,
         multiplied,
         donated_stack,
+        sign,
         outer_ema,
         take,
         positive_qr,

@@ -1,7 +1,7 @@
 """A step of an optimizer: equal parameters together, so that the number of operations is that of kinds of parameters."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,8 @@ from deva_core.stacks import advance as advance_step
 from deva_core.telemetry import watched
 from deva_torch import _foreach as foreach
 from deva_torch._blocks import blocks, keep_freed_memory, worth_blocks
+from deva_torch._capturable import is_captured
+from deva_torch._device import is_host
 from deva_torch._precision import Precision, Store, move
 from deva_torch._workers import WORTH_A_THREAD, share
 
@@ -38,7 +40,7 @@ def advance(
     for device in devices:
         here = {k: item for k, item in enumerate(work) if item.p.device == device}
         b = watched(backend_of(next(iter(here.values())).p))
-        alone = {k: cost(item) for k, item in here.items() if device.type == "cpu" and stands_alone(item, b)}
+        alone = {k: cost(item) for k, item in here.items() if is_host(device.type) and stands_alone(item, b)}
         share(lambda k, here=here, b=b: advance_on_one_device({k: here[k]}, slots, stores, b), alone)
         if rest := {k: item for k, item in here.items() if k not in alone}:
             advance_on_one_device(rest, slots, stores, b)
@@ -61,9 +63,9 @@ def advance_on_one_device(
 ) -> None:
     """Move parameters that share a device."""
     keep_freed_memory()
-    steps = {}
+    times, steps = begun({k: slots[k] for k in work}), {}
     for k, (p, parameter, G, rule) in work.items():
-        slot, t = slots[k], slots[k]["step"] + 1
+        slot, t = slots[k], times[k]
         state = parameter.from_fields(slot)
         if rule.elementwise and b.replacements and b.observer is None and worth_blocks(p, G, *state):
             advance_in_blocks(p, G, state, t, rule, stores[k], b)
@@ -73,7 +75,15 @@ def advance_on_one_device(
         move([work[k].p for k in done], [delta for delta, _ in done.values()], [stores[k] for k in done])
         remember([slots[k] for k in done], [fields(state) for _, state in done.values()])
     for k in work:
-        slots[k]["step"] += 1
+        slots[k]["step"] = times[k]
+
+
+def begun(slots: Mapping[int, dict[str, Any]]) -> dict[int, Any]:
+    """The number of each step. Tensors are counted on their device, all in one operation, and are the numbers."""
+    tensors = [slot["step"] for slot in slots.values() if is_captured(slot)]
+    if tensors:
+        foreach.add_(tensors, 1)
+    return {k: slot["step"] if is_captured(slot) else slot["step"] + 1 for k, slot in slots.items()}
 
 
 def advance_in_blocks(
@@ -91,13 +101,17 @@ def advance_in_blocks(
 
 
 def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]]) -> None:
-    """Put new states into their slots."""
-    if len(slots) > 1:
-        stacks: dict[int, list[Part]] = {}
-        for slot, state in zip(slots, states, strict=True):
-            for name, x in state.items():
-                stacks.setdefault(id(x._base), []).append(Part(slot, name, slot[name], x))
-        for parts in stacks.values():
+    """Put new states into their slots; those that a graph writes are copied: it finds them where they were."""
+    if len(slots) > 1 or is_captured(slots[0]):
+        parts = [
+            Part(slot, name, slot[name], x)
+            for slot, state in zip(slots, states, strict=True)
+            for name, x in state.items()
+            if x is not slot[name]
+        ]
+        if is_captured(slots[0]):
+            copied(parts)
+        else:
             remember_stacked(parts)
         return
     # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
@@ -116,15 +130,25 @@ class Part(NamedTuple):
 
 
 def remember_stacked(parts: list[Part]) -> None:
-    """Put parts of one stack into their slots: themselves where none was a part before, so that `donated_stack` finds them.
+    """Put parts of stacks into their slots: themselves where none was a part before, so that `donated_stack` finds them.
 
     Afterwards they are copied, unless they are the same memory: a view keeps all of its stack alive, so that a slot
-    takes one only once.
+    takes one only once, and together with all others.
     """
-    if parts[0].new._base is not None and all(part.old._base is part.new._base for part in parts):
-        return
-    if all(old._base is None and old.dtype == x.dtype and x.is_contiguous() for _, _, old, x in parts):
-        for slot, name, _, x in parts:
-            slot[name] = x
-    else:
+    stacks: dict[int, list[Part]] = {}
+    for part in parts:
+        stacks.setdefault(id(part.new._base), []).append(part)
+    for together in stacks.values():
+        if together[0].new._base is not None and all(part.old._base is part.new._base for part in together):
+            continue
+        if all(old._base is None and old.dtype == x.dtype and x.is_contiguous() for _, _, old, x in together):
+            for slot, name, _, x in together:
+                slot[name] = x
+        else:
+            copied(together)
+
+
+def copied(parts: list[Part]) -> None:
+    """Put numbers where the old ones were."""
+    if parts:
         foreach.copy_([part.old for part in parts], [part.new for part in parts])

@@ -16,13 +16,14 @@ from deva_core.coefficients import Triple
 from deva_core.costs import Costs
 from deva_core.parameter import fields, finished
 from deva_torch._backend import backend
+from deva_torch._capturable import is_captured
 from deva_torch._precision import Precision, Store, move
 from deva_torch._step import Work
 
 F = TypeVar("F", bound=Callable[..., Any])
-TRACED = ("multiply_add",)
-"""The replacements that a graph keeps: the sum inside a product's kernel. The others are a compiler's business, or read
-values, which would cut the graph."""
+TRACED = ("multiply_add", "sign")
+"""The replacements that a graph keeps: the sum inside a product's kernel, and what no kernel of a compiler's does as well.
+The others are a compiler's business, or read values, which would cut the graph."""
 
 
 def outside(method: F) -> F:
@@ -122,7 +123,7 @@ class Traceable:
         """The step of each device, ready for `advance_traced`; it is counted here."""
         stores = precision.stores([item.p for item in work], slots)
         for slot in slots:
-            slot["step"] += 1
+            slot["step"] += 1  # a tensor where it is
         return [
             self.part(
                 [(work[k], slots[k], stores[k]) for k, item in enumerate(work) if item.p.device == device], backend_of
@@ -136,27 +137,37 @@ class Traceable:
         """The step of one device."""
         device = here[0][0].p.device
         rules = list({id(item.rule): item.rule for item, _, _ in here}.values())
-        steps = list(dict.fromkeys(slot["step"] for _, slot, _ in here))
+        steps = list(dict.fromkeys(slot["step"] for _, slot, _ in here if not is_captured(slot)))
         work, states, times = [], [], []
         for item, slot, _ in here:
             _ = item.parameter.is_plain  # computed once, behind a lock that cannot be traced
             place = next(k for k, rule in enumerate(rules) if rule is item.rule)
-            work.append(item._replace(rule=self.with_tensors(item.rule, item.p, place)))
+            where = device if is_captured(slot) else torch.device("cpu")
+            work.append(item._replace(rule=self.with_tensors(item.rule, item.p, place, where)))
             states.append({name: slot[name] for name in item.parameter.field_names})
-            times.append(self.number((device, steps.index(slot["step"])), slot["step"], torch.int64))
+            times.append(slot["step"] if is_captured(slot) else self.time(device, steps.index(slot["step"]), slot))
         return Part(work, states, [store for _, _, store in here], times, backend_of(here[0][0].p))
 
-    def with_tensors(self, rule: Rule, p: torch.Tensor, place: int) -> Rule:
-        """The rule with its numbers as tensors of the working dtype."""
+    def time(self, device: torch.device, place: int, slot: dict[str, Any]) -> torch.Tensor:
+        """The number of a step, which parameters of the same number share."""
+        return self.number((device, place), slot["step"], torch.int64, torch.device("cpu"))
+
+    def with_tensors(self, rule: Rule, p: torch.Tensor, place: int, where: torch.device) -> Rule:
+        """The rule with its numbers as tensors of the working dtype: on the host, or on the device, where graphs of CUDA
+        need them; a tensor stays where it is, since to move it would wait for it.
+        """
         found, dtype = hyperparameters(rule), working_dtype(p.dtype, torch)
         numeric = [name for name, h in found.items() if h.numeric and not h.integer]
-        key = p.device, place, type(rule), dtype, *(getattr(rule, name) for name in found if name not in numeric)
-        numbers = {name: self.number((*key, name), getattr(rule, name), dtype) for name in numeric}
+        key = p.device, place, type(rule), dtype, where, *(getattr(rule, name) for name in found if name not in numeric)
+        numbers = {name: self.number((*key, name), getattr(rule, name), dtype, where) for name in numeric}
         return self.rules.setdefault(key, rule.with_values(**numbers))
 
-    def number(self, key: Any, value: Any, dtype: torch.dtype) -> torch.Tensor:
+    def number(self, key: Any, value: Any, dtype: torch.dtype, where: torch.device) -> torch.Tensor:
         """The tensor of that key, with this value."""
-        return self.numbers.setdefault(key, torch.zeros((), dtype=dtype)).fill_(value)
+        where = value.device if isinstance(value, torch.Tensor) else where
+        if (key, where) not in self.numbers:
+            self.numbers[key, where] = torch.zeros((), dtype=dtype, device=where)
+        return self.numbers[key, where].fill_(value)
 
 
 def advance_traced(

@@ -52,8 +52,8 @@ def descend(problems: Problems, method: Method, lr: float) -> dict[str, Any]:
 
 
 def settings(task: Task) -> dict[str, Any]:
-    """What the result says of itself."""
-    sums = {kind: float(np.median(Problems(kind, task.seeds).H.sum(axis=(1, 2)))) for kind in SPECTRA}
+    """What the result says of itself; sums to nine digits, since CPUs differ in the last."""
+    sums = {kind: float(f"{np.median(Problems(kind, task.seeds).H.sum(axis=(1, 2))):.9g}") for kind in SPECTRA}
     lrs = {m.name: m.lr for m in METHODS}
     return {**asdict(task), "methods": {m.name: m.words for m in METHODS}, "lr": lrs, "sum_of_H": sums}
 

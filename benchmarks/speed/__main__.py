@@ -25,7 +25,9 @@ def measure(
     context: typer.Context,
     sets: Annotated[list[str] | None, typer.Option("--set", help="nano, many, tall, vector; all without one")] = None,
     pairs: Annotated[list[str] | None, typer.Option("--pair", help="by name (benchmarks/speed/pairs.py)")] = None,
-    parts: Annotated[list[str] | None, typer.Option("--part", help="pairs, growth, memory, dispatches")] = None,
+    parts: Annotated[
+        list[str] | None, typer.Option("--part", help="pairs, compiled, growth, memory, dispatches")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="counted rounds of a pair, more or less")] = 15,
     threads: Annotated[int, typer.Option(min=1, help="of every library")] = 2,
     whole: Annotated[bool, typer.Option(help="DeVA on whole sets, not on a block of each: minutes more")] = False,

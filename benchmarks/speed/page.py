@@ -77,6 +77,7 @@ def text(result: Result) -> str:
         "pairs": table(report.PAIR_HEAD, report.pair_rows(result)),
         "settings": settings(result),
         "compile": table(report.COMPILE_HEAD, report.compile_rows(result)),
+        "compiled": table(report.COMPILED_HEAD, report.compiled_rows(result)),
         "floors": table(report.FLOOR_HEAD, report.floor_rows(result)),
         "xla": table(report.XLA_HEAD, report.xla_rows(result)),
         "growth": growth(result),

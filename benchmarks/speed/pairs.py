@@ -183,6 +183,7 @@ def our_jax_vector_half(shapes: list[Shape]) -> JaxSide:
 
 
 MUON: dict[str, Any] = dict(lr=LR, weight_decay=DECAY)
+HEAVYBALL: dict[str, Any] = dict(lr=LR, betas=(0.95, 0.95), weight_decay=DECAY)
 TORCH_MUON = ours_torch("Muon", **MUON, compute_dtype="bfloat16")
 TORCH_ADAGO = ours_torch("AdaGO", **MUON, compute_dtype="bfloat16")
 OUR_DEVA = ours_torch("DeVA", **BASES, compute_dtype="bfloat16")
@@ -231,9 +232,20 @@ PAIRS = (
         title="Muon, torch bfloat16 / HeavyBall Muon",
         sets=("nano",),
         ours=TORCH_MUON,
-        theirs=torch_side(peers.heavyball_muon, lr=LR, betas=(0.95, 0.95), weight_decay=DECAY),
+        theirs=torch_side(peers.heavyball_muon, **HEAVYBALL),
         our_settings=OUR_MUON_WORDS,
         their_settings="heavyball.Muon, compile_mode None",
+        needs=("heavyball",),
+        rounds=0.3,
+    ),
+    Pair(
+        name="torch-muon-heavyball-compiled",
+        title="Muon, torch bfloat16 / HeavyBall Muon, compiled",
+        sets=("nano",),
+        ours=TORCH_MUON,
+        theirs=torch_side(peers.heavyball_muon, compile_mode=peers.HEAVYBALL_MODE, **HEAVYBALL),
+        our_settings=OUR_MUON_WORDS + ", not compiled",
+        their_settings=f"heavyball.Muon, compiled, {peers.HEAVYBALL_MODE} (its default)",
         needs=("heavyball",),
         rounds=0.3,
     ),
@@ -244,7 +256,7 @@ PAIRS = (
         ours=TORCH_MUON,
         theirs=torch_side(peers.gram_muon, **MUON),
         our_settings=OUR_MUON_WORDS,
-        their_settings="gram_newton_schulz.Muon, no kernels (they need CUDA), its float16",
+        their_settings="gram_newton_schulz.Muon, compiled as it is, no kernels (they need CUDA), its float16",
         needs=("gram_newton_schulz",),
         rounds=0.2,
         warm_up=1,

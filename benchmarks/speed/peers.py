@@ -67,10 +67,14 @@ def kozistr_soap(params: list[Any], **options: Any) -> Any:
     return importlib.import_module("pytorch_optimizer").SOAP(params, **options)
 
 
-def heavyball_muon(params: list[Any], **options: Any) -> Any:
-    """HeavyBall's Muon, not compiled: what it compiles is meant for GPUs."""
+HEAVYBALL_MODE = "max-autotune-no-cudagraphs"
+"""HeavyBall's default. It is read at every step, from one place for all optimizers: a pair has it while it runs."""
+
+
+def heavyball_muon(params: list[Any], compile_mode: str | None = None, **options: Any) -> Any:
+    """HeavyBall's Muon, not compiled, or as it compiles itself in the first step."""
     heavyball: Any = importlib.import_module("heavyball")
-    heavyball.utils.compile_mode = None
+    heavyball.utils.compile_mode = compile_mode
     return heavyball.Muon(params, **options)
 
 

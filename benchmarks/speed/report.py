@@ -137,6 +137,23 @@ def xla_cells(row: Row) -> list[str]:
     return [row["title"], row["set"], *times, *shares, "–" if target is None else f"≤ {target:g}"]
 
 
+COMPILED_HEAD = ["set", "plain, ms", "compiled, ms", "compiled / plain", "first compiled step, s"]
+
+
+def compiled_rows(result: Result) -> Rows:
+    """`torch.compile` of a step of Muon."""
+    return [
+        [
+            row["set"],
+            range_of(row["plain"]),
+            range_of(row["compiled"]),
+            interval(row["ratio"]),
+            f"{row['seconds']:.1f}",
+        ]
+        for row in result.get("compiled", [])
+    ]
+
+
 GROWTH_HEAD = ["matrices", "parameters", "ours, ms", "theirs, ms", "ours / theirs"]
 
 
@@ -196,6 +213,7 @@ def tables(result: Result) -> list[tuple[str, list[str], Rows]]:
     found = [
         ("Time a step: median · mean · min–max", PAIR_HEAD, pair_rows(result)),
         ("Compilation, tracing included", COMPILE_HEAD, compile_rows(result)),
+        ("Muon, torch.compile(optimizer.step)", COMPILED_HEAD, compiled_rows(result)),
         ("Floors: the products at the measured rate", FLOOR_HEAD, floor_rows(result)),
         ("Plain Newton–Schulz's products alone, by XLA", XLA_HEAD, xla_rows(result)),
         ("Muon by parameters", GROWTH_HEAD, growth_rows(result, "by_parameters")),

@@ -109,6 +109,8 @@ class Result(TypedDict):
     """`rule`, `shape`, `bytes_per_parameter` measured, `bound` documented, `formula` of the bound."""
     peaks: NotRequired[list[dict[str, Any]]]
     """`set`, `parameters`, `ours`, `theirs`: bytes a step allocates besides parameters, gradients and state."""
+    compiled: NotRequired[list[dict[str, Any]]]
+    """`set`, `plain` and `compiled` (summaries), `ratio` (compiled / plain), `seconds` of the first compiled step."""
     dispatches: NotRequired[list[dict[str, Any]]]
     """`case`, `matrices`, `ours`, `theirs`: operations a step; `…_by_operation`: by name."""
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import dispatches, growth, machine, memory, peers
+from benchmarks.speed import compiled, dispatches, growth, machine, memory, peers
 from benchmarks.speed.alternating import alternate, in_turn
 from benchmarks.speed.floors import counted, floor
 from benchmarks.speed.pairs import Pair, chosen, targets
@@ -21,7 +21,7 @@ from benchmarks.speed.sets import DESCRIPTIONS, SETS, Gradients, Shape
 from benchmarks.speed.statistics import ratio, summary
 from benchmarks.speed.xla import XlaProducts
 
-PARTS = ("pairs", "growth", "memory", "dispatches")
+PARTS = ("pairs", "compiled", "growth", "memory", "dispatches")
 COMPILES = 2
 
 Tick = Callable[[], None]
@@ -64,7 +64,7 @@ class Plan:
     def ticks(self) -> int:
         """How often `tick` will be called."""
         rounds = sum(pair.warm_up + pair.counted_rounds(self.rounds) for pair, _ in self.cases)
-        others = {"growth": growth.POINTS, "memory": memory.POINTS, "dispatches": 1}
+        others = {"compiled": len(compiled.NAMES), "growth": growth.POINTS, "memory": memory.POINTS, "dispatches": 1}
         return rounds + sum(others.get(part, 0) for part in self.parts)
 
 
@@ -112,6 +112,7 @@ def all_rows(plan: Plan, skipped: list[dict[str, str]], tick: Tick, say: Say) ->
 
 
 PART_FUNCTIONS: dict[str, tuple[str, str, Callable[[Tick], Any]]] = {
+    "compiled": ("compiled", "compiled steps", lambda tick: compiled.compiled(tick)),
     "dispatches": ("dispatches", "dispatched operations", lambda tick: dispatches.dispatches(tick)),
     "states": ("memory", "bytes of state", lambda tick: memory.states(tick)),
     "peaks": ("memory", "bytes of temporaries", lambda tick: memory.peaks(tick)),

@@ -1,0 +1,16 @@
+"""What kind of device values lie on. Tests empty `HOSTS`, so that a CPU goes where an accelerator would go."""
+
+import torch
+
+HOSTS = {"cpu"}
+"""Kinds of devices whose values are read at once. To read one from any other waits for all that was asked of it."""
+
+
+def is_host(kind: str) -> bool:
+    """Whether a kind of device (`"cpu"`, `"cuda"`, …) is one whose values are read at once."""
+    return kind in HOSTS
+
+
+def on_host(x: torch.Tensor) -> bool:
+    """Whether the values of x are read at once."""
+    return x.device.type in HOSTS
