@@ -229,6 +229,7 @@ class Wavering(Muon):
         (lambda p: deva_torch.RuleOptimizer(p, Wavering(), capturable=True), "may call b.cond"),
         (lambda p: deva_torch.Muon(p, vector_rule=DeVA(), capturable=True), "the rule of 'group0.3'"),
         (lambda p: deva_torch.Muon(p, capturable=True, rounding="stochastic"), "seed.*kahan"),
+        (lambda p: deva_torch.Muon(p, capturable=True, process_group=object()), "several ranks"),
     ],
 )
 def test_what_cannot_be_captured_is_refused_and_says_why(make, advice):

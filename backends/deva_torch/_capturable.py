@@ -42,7 +42,7 @@ def check(named: Iterable[tuple[str, Parameter]], stochastic: bool, ranks: Any) 
             'capturable=True: rounding="stochastic" draws a seed in Python, which a captured graph would repeat: use "kahan"'
         )
     if ranks:
-        raise ValueError(f"capturable=True: parameters on several ranks cannot be captured: {INSTEAD[:22]}")
+        raise ValueError("capturable=True: parameters on several ranks exchange parts in Python: leave capturable out")
     for name, parameter in named:
         if parameter.rule.branches:
             raise ValueError(f"capturable=True: {reason(name, parameter.rule)}: {INSTEAD}; or capture Muon or AdaGO")
