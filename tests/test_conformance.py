@@ -14,7 +14,7 @@ from deva_conformance.faults import FAULTS, Fault
 from deva_conformance.faults.arithmetic import times
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
-from deva_core import POLAR_EXPRESS, RULES, AdaGO, DeVA, DeVAVector, Muon, Rule, hyperparameters
+from deva_core import POLAR_EXPRESS, RULES, AdaGO, AdamW, DeVA, DeVAVector, Muon, Rule, hyperparameters
 from deva_core.capabilities import Capabilities
 
 lr_off = FAULTS["lr-off"]
@@ -186,3 +186,18 @@ def test_fast_paths_conform_where_they_are_forced(name, rules):
     """
     report = check_backend(f"tests.forced_backends:{name}", rules=rules)
     assert report.conforms, [result.line for result in report.broken]
+
+
+def test_a_step_that_compiles_only_when_asked_is_asked():
+    """A default that does not compile says nothing of the step that does."""
+    honest = load("numpy").start
+
+    def start(rule: Any, params: Any, *, compiled: bool = False, **options: Any) -> Any:
+        if compiled:
+            raise RuntimeError("the compiler is broken")
+        return honest(rule, params, **options)
+
+    start.capabilities = Capabilities(dtypes=("float64", "float32"), compiled=True)
+    report = check_backend(Subject("on demand", start), rules=[AdamW], laws=[law("compiled")], profile="smoke")
+    assert not report.conforms
+    assert any("the compiler is broken" in result.line for result in report.results)

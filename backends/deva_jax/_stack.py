@@ -84,10 +84,11 @@ class Stacking:
 
     platform: str = "cpu"
 
-    @property
-    def one_by_one(self) -> bool:
-        """Whether matrices of a stack are computed in a loop: on a CPU batched products are slower than single ones."""
-        return self.platform == "cpu"
+    def loops(self, leaf: Leaf) -> bool:
+        """Whether a stack's matrices are computed one by one: on a CPU small ones, whose batched products are slower, and
+        those of a rule that branches, which would be compiled twice.
+        """
+        return self.platform == "cpu" and leaf.rule.matrix and (leaf.rule.branches or leaf.W.size <= SMALL)
 
     def parts(self, leaves: list[Leaf]) -> Iterator[list[Leaf]]:
         """Leaves of one kind, cut into the stacks that are computed."""
@@ -96,7 +97,7 @@ class Stacking:
         most = max(1, STACK_BYTES // (4 * size))
         if self.platform == "cpu" and not first.rule.matrix and size >= LONG:
             most = 1
-        elif self.one_by_one and first.rule.matrix and size <= SMALL:
+        elif self.loops(first) and size <= SMALL:
             most = max(PART, min(most, -(-n // (os.cpu_count() or 1))))
         count = -(-n // most)
         edges = [n * k // count for k in range(count + 1)]
@@ -129,7 +130,7 @@ def advance(leaves: list[Leaf], indices: "Indices", b: Backend, how: Stacking) -
         steps = [one(operands[0])]
     else:
         stack = jax.tree.map(lambda *xs: stacked(xs), *operands)
-        steps = indices.unstacked(over_stack(one, stack, b, loop=how.one_by_one and first.rule.matrix), len(leaves))
+        steps = indices.unstacked(over_stack(one, stack, b, loop=how.loops(first)), len(leaves))
     return [Moved(delta, Slot(x[3], S), seen) for (delta, S, seen), x in zip(steps, operands, strict=True)]
 
 

@@ -81,8 +81,9 @@ def advance_on_one_device(
 def begun(slots: Mapping[int, dict[str, Any]]) -> dict[int, Any]:
     """The number of each step. Tensors are counted on their device, all in one operation, and are the numbers."""
     tensors = [slot["step"] for slot in slots.values() if is_captured(slot)]
-    if tensors:
-        foreach.add_(tensors, 1)
+    if not tensors:
+        return {k: slot["step"] + 1 for k, slot in slots.items()}
+    foreach.add_(tensors, 1)
     return {k: slot["step"] if is_captured(slot) else slot["step"] + 1 for k, slot in slots.items()}
 
 
