@@ -26,7 +26,8 @@ class NoisyArray(np.ndarray):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """The exact result, then its error."""
         out = (kwargs.pop("out", None) or (None,))[0]
-        plain, namespace = [], None
+        plain: list[Any] = []
+        namespace: Any = None
         for x in inputs:
             noisy = isinstance(x, NoisyArray)
             namespace = x.namespace if noisy and namespace is None else namespace
