@@ -15,8 +15,8 @@ collect_ignore_glob = [
 QUICK_TO_COMPILE = (
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
-"""More than half of XLA's time to compile is for code that runs fast, which steps of small matrices are anyway. The demo is
-tested as users compile it (tests/test_demo.py); `XLA_FLAGS= make test` compiles all so."""
+"""Most of XLA's time goes into code that runs fast, which steps of small matrices are anyway. The demo is tested as users
+compile it; `XLA_FLAGS= make test` compiles all so (docs/decisions/0021-test-time.md)."""
 os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)  # before JAX is imported; processes that tests start have it too
 
 if find_spec("torch"):

@@ -14,10 +14,18 @@ from deva_conformance.faults import FAULTS, Fault
 from deva_conformance.faults.arithmetic import times
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
+from deva_conformance.tolerance import remembering
 from deva_core import POLAR_EXPRESS, RULES, AdaGO, DeVA, DeVAVector, Muon, Rule, hyperparameters
 from deva_core.capabilities import Capabilities
 
 lr_off = FAULTS["lr-off"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spreads():
+    """Backends and faults of this module meet the same cases, many of them to the bit."""
+    with remembering({}):
+        yield
 
 
 def raising(rule: Rule, params: dict, **options: Any) -> Any:
