@@ -1,5 +1,6 @@
 """Shared fixtures: the backends that are installed."""
 
+import os
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 
@@ -10,6 +11,13 @@ collect_ignore_glob = [
     "cuda_shim/*",
     "typing/*",
 ]  # programs that tests run; files that are only type-checked
+
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
+"""Most of XLA's time goes into code that runs fast, which steps of small matrices are anyway. The kit's run on JAX and the
+demo are compiled as users do; `XLA_FLAGS= make test` compiles all so (docs/decisions/0021-test-time.md)."""
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)  # before JAX is imported; processes that tests start have it too
 
 if find_spec("torch"):
     import torch

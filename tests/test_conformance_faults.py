@@ -7,7 +7,7 @@ import pytest
 
 from deva_conformance import LAWS, Broken, Subject, from_namespace, law, load
 from deva_conformance.faults import FAULTS, LEGAL, MUSEUM
-from deva_conformance.faults.table import killers, naive
+from deva_conformance.faults.table import killers, naive, tried
 from deva_conformance.laws.oracle_agreement import NARROW_TIES
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
@@ -19,7 +19,7 @@ from deva_core import DeVA
 def test_a_fault_is_killed_by_its_law(name):
     """With a cause in one line and a case to reproduce it."""
     fault = FAULTS[name]
-    result = run_law(law(fault.law), fault.on, Subject(name, fault), PROFILES["quick"])
+    result = tried(law(fault.law), fault, Subject(name, fault))
     assert result.broken, result
     assert result.line.startswith(f"BROKEN {fault.law} {name} {fault.on.__name__} ")
     assert "\n" not in result.line
@@ -118,12 +118,9 @@ def killed_around(backend: str, name: str) -> None:
     """The law that is named for a fault kills it on another backend, and accepts that backend without it."""
     fault, start = FAULTS[name], load(backend).start
     assert fault.backend is None
-    faulty = run_law(
-        law(fault.law), fault.on, Subject(name, fault.around(start)), PROFILES["quick"], costly=backend == "jax"
-    )
+    faulty = tried(law(fault.law), fault, Subject(name, fault.around(start)), costly=backend == "jax")
     assert faulty.broken, faulty
-    plain = Subject("plain", LEGAL["plain"].around(start))
-    honest = run_law(law(fault.law), fault.on, plain, PROFILES["quick"], costly=backend == "jax")
+    honest = tried(law(fault.law), fault, Subject("plain", LEGAL["plain"].around(start)), costly=backend == "jax")
     assert honest.status == "pass", honest.line
 
 

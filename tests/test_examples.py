@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import QUICK_TO_COMPILE
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-FLAGS = "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"  # no optimiser: faster to compile
+FLAGS = f"{QUICK_TO_COMPILE} --xla_cpu_multi_thread_eigen=false"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "XLA_FLAGS": FLAGS, "JAX_PLATFORMS": "cpu"}
 NEEDS = {"numpy_digits": (), "own_stack": ("array_api_strict",), "torch_then_jax": ("torch", "jax", "optax")}
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp  # noqa: E402
 
 import deva_jax  # noqa: E402
 from deva_core import AdamW  # noqa: E402
+from tests.conftest import QUICK_TO_COMPILE  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STEPS = 20
@@ -187,7 +188,7 @@ def test_flax_nnx_hands_states_back_as_mappings_which_multi_steps_must_find_unch
 
 def run_example(code: str, cwd: Path) -> None:
     """In an interpreter of its own, compiled without XLA's optimiser, which takes longer than the training."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"XLA_FLAGS": QUICK_TO_COMPILE, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(EXAMPLES)!r})\n" + code]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

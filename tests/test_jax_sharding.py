@@ -16,9 +16,10 @@ pytest.importorskip("jax")
 pytest.importorskip("optax")
 
 import deva_jax
+from tests.conftest import QUICK_TO_COMPILE
 
 HERE = Path(__file__).parent
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"  # no optimiser: faster to compile
+FLAGS = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count=8"
 AXES = {"muon": "Explicit", "adago": "Auto", "deva": "Auto"}
 """How the mesh's axes are for each rule; explicit ones are `jax.make_mesh`'s own choice."""
 MATRIX, MATRICES = 16 * 32, 4 + 3 + 3

@@ -26,10 +26,14 @@ class NoisyArray(np.ndarray):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """The exact result, then its error."""
         out = (kwargs.pop("out", None) or (None,))[0]
-        namespace = next(x.namespace for x in inputs if isinstance(x, NoisyArray) and x.namespace is not None)
-        plain = [x.view(np.ndarray) if isinstance(x, NoisyArray) else x for x in inputs]
-        result = np.asarray(getattr(ufunc, method)(*plain, **kwargs))
-        if ufunc.__name__ not in EXACT and np.issubdtype(result.dtype, np.floating):
+        plain: list[Any] = []
+        namespace: Any = None
+        for x in inputs:
+            noisy = isinstance(x, NoisyArray)
+            namespace = x.namespace if noisy and namespace is None else namespace
+            plain.append(x.view(np.ndarray) if noisy else x)
+        result = np.asarray((ufunc if method == "__call__" else getattr(ufunc, method))(*plain, **kwargs))
+        if namespace.u and result.dtype.kind == "f" and ufunc.__name__ not in EXACT:
             result = result + namespace.error(result, size(ufunc, method, plain, kwargs))
         if out is None:
             return namespace.wrap(result)

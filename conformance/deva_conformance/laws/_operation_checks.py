@@ -27,7 +27,7 @@ from deva_conformance.laws._operation_bench import (
 from deva_conformance.laws._steps import need, within
 from deva_conformance.oracle.matrix import through_singular_values
 from deva_conformance.physical import wide
-from deva_conformance.tolerance import SINGLE, THRESHOLD, distance, ratio, spread
+from deva_conformance.tolerance import SINGLE, THRESHOLD, content, distance, ratio, remembered, spread
 from deva_core import JORDAN, Backend, Rule, basis, elementwise, linalg, replaceable
 from deva_core.costs import Costs
 from deva_core.stacks import donated_stack as donated
@@ -284,8 +284,14 @@ def newton_schulz(bench: Bench) -> float:
     X = (wide(bench.X) / size).astype(bench.dtype)
     found = wide(bench.call(lambda X, b: linalg.newton_schulz(X, how.steps, b), X))
     expected = through_quintics(bench, wide(X), how)
-    sigma = spread(lambda xp, b: {"O": np.asarray(linalg.newton_schulz(xp.asarray(wide(X)), how.steps, b))}, bench.u)
-    return within("Newton–Schulz", ratio(found, expected, sigma["O"], bench.u))
+    sigma = factor_spread(lambda X, b: linalg.newton_schulz(X, how.steps, b), "newton_schulz", wide(X), how, bench.u)
+    return within("Newton–Schulz", ratio(found, expected, sigma, bench.u))
+
+
+def factor_spread(function: Any, name: str, X: np.ndarray, how: Any, u: float) -> float:
+    """σ of an orthogonalisation of X, by the function's name."""
+    key = (name, content(X), how, u)
+    return remembered(key, lambda: spread(lambda xp, b: {"O": np.asarray(function(xp.asarray(X), b))}, u))["O"]
 
 
 def polar(bench: Bench) -> float:
@@ -294,7 +300,7 @@ def polar(bench: Bench) -> float:
     expected = through_quintics(bench, X, how)
     found = wide(bench.call(lambda X, b: b.xp.astype(linalg.polar(X, how, b), X.dtype), bench.X))
     u = products_roundoff(bench)
-    sigma = spread(lambda xp, b: {"O": np.asarray(linalg.polar(xp.asarray(X), how, b))}, u)["O"]
+    sigma = factor_spread(lambda X, b: linalg.polar(X, how, b), "polar", X, how, u)
     worst = within("a polar factor", ratio(found, expected, sigma, u))
     return worst if u == bench.u else max(worst, no_worse(bench, how, found))
 
