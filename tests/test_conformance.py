@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -17,9 +18,10 @@ from deva_conformance.faults import FAULTS, Fault
 from deva_conformance.faults.arithmetic import times
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
-from deva_conformance.tolerance import remembering
+from deva_conformance.tolerance import DOUBLE, SINGLE, remembering, run_spread, step_spread
 from deva_core import POLAR_EXPRESS, RULES, AdaGO, AdamW, DeVA, DeVAVector, Muon, Rule, hyperparameters
 from deva_core.capabilities import Capabilities
+from deva_core.costs import Costs
 
 lr_off = FAULTS["lr-off"]
 
@@ -29,6 +31,24 @@ def spreads():
     """Backends and faults of this module meet the same cases, many of them to the bit."""
     with remembering({}):
         yield
+
+
+def test_a_remembered_spread_is_the_computed_one_and_nothing_else_is_found_in_its_place():
+    """One entry for each rule, array, unit roundoff and form; a last bit makes another."""
+    W, G = np.arange(6.0).reshape(2, 3), np.ones((2, 3))
+    cases = [(Muon(), W, [G], SINGLE), (Muon(lr=0.1), W, [G], SINGLE), (Muon(), W, [G], DOUBLE)]
+    cases += [(Muon(), W, [np.nextafter(G, 2)], SINGLE), (Muon(), W, [G, G], SINGLE), (Muon(), W[::-1], [G], SINGLE)]
+    state = {"momentum": 0 * W}
+    plain = []
+    for case in cases:
+        with remembering({}):  # each alone
+            plain.append(run_spread(*case))
+    with remembering(memory := {}):
+        assert [run_spread(*case) for case in cases * 2] == plain * 2
+        assert len(memory) == len(cases)
+        for gradient, t, costs in 2 * ((G, 1, Costs()), (W, 1, Costs()), (G, 2, Costs()), (G, 1, Costs(form="gram"))):
+            step_spread(Muon(), state, W, gradient, t, SINGLE, costs)
+        assert len(memory) == len(cases) + 4
 
 
 def raising(rule: Rule, params: dict, **options: Any) -> Any:
