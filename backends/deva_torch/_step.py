@@ -1,7 +1,7 @@
 """A step of an optimizer: equal parameters together, so that the number of operations is that of kinds of parameters."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -63,10 +63,9 @@ def advance_on_one_device(
 ) -> None:
     """Move parameters that share a device."""
     keep_freed_memory()
-    times, steps = begun({k: slots[k] for k in work}), {}
-    for k, (p, parameter, G, rule) in work.items():
-        slot, t = slots[k], times[k]
-        state = parameter.from_fields(slot)
+    times, steps = begun([slots[k] for k in work]), {}
+    for (k, (p, parameter, G, rule)), t in zip(work.items(), times, strict=True):
+        state = parameter.from_fields(slots[k])
         if rule.elementwise and b.replacements and b.observer is None and worth_blocks(p, G, *state):
             advance_in_blocks(p, G, state, t, rule, stores[k], b)
         else:
@@ -74,17 +73,16 @@ def advance_on_one_device(
     for done in finished(steps, b):
         move([work[k].p for k in done], [delta for delta, _ in done.values()], [stores[k] for k in done])
         remember([slots[k] for k in done], [fields(state) for _, state in done.values()])
-    for k in work:
-        slots[k]["step"] = times[k]
+    for k, t in zip(work, times, strict=True):
+        slots[k]["step"] = t
 
 
-def begun(slots: Mapping[int, dict[str, Any]]) -> dict[int, Any]:
+def begun(slots: list[dict[str, Any]]) -> list[Any]:
     """The number of each step. Tensors are counted on their device, all in one operation, and are the numbers."""
-    tensors = [slot["step"] for slot in slots.values() if is_captured(slot)]
-    if not tensors:
-        return {k: slot["step"] + 1 for k, slot in slots.items()}
-    foreach.add_(tensors, 1)
-    return {k: slot["step"] if is_captured(slot) else slot["step"] + 1 for k, slot in slots.items()}
+    tensors = [slot["step"] for slot in slots if is_captured(slot)]
+    if tensors:
+        foreach.add_(tensors, 1)
+    return [slot["step"] if is_captured(slot) else slot["step"] + 1 for slot in slots]
 
 
 def advance_in_blocks(
@@ -101,28 +99,8 @@ def advance_in_blocks(
                 old.copy_(x)
 
 
-def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]]) -> None:
-    """Put new states into their slots; those that a graph writes are copied: it finds them where they were."""
-    if len(slots) > 1 or is_captured(slots[0]):
-        parts = [
-            Part(slot, name, slot[name], x)
-            for slot, state in zip(slots, states, strict=True)
-            for name, x in state.items()
-            if x is not slot[name]
-        ]
-        if is_captured(slots[0]):
-            copied(parts)
-        else:
-            remember_stacked(parts)
-        return
-    # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
-    slot, state = slots[0], states[0]
-    kept = {name: x if x.dtype == slot[name].dtype else x.to(slot[name].dtype) for name, x in state.items()}
-    slot |= {name: x.contiguous() for name, x in kept.items()}
-
-
 class Part(NamedTuple):
-    """A part of a stack, and what it replaces."""
+    """A part of a state, and what it replaces."""
 
     slot: dict[str, Any]
     name: str
@@ -130,18 +108,41 @@ class Part(NamedTuple):
     new: torch.Tensor
 
 
+def remember(slots: list[dict[str, Any]], states: list[dict[str, torch.Tensor]]) -> None:
+    """Put new states into their slots; those that a graph writes are copied: it finds them where they were."""
+    if len(slots) > 1 or is_captured(slots[0]):
+        changed = [
+            Part(slot, name, old, x)
+            for slot, state in zip(slots, states, strict=True)
+            for name, x in state.items()
+            if x is not (old := slot[name]) and not in_place(x, old)
+        ]
+        if changed and is_captured(slots[0]):
+            copied(changed)
+        elif changed:
+            remember_stacked(changed)
+        return
+    # LAPACK's factors come in column order; a resumed run has rows, and products differ in the last bit.
+    slot, state = slots[0], states[0]
+    kept = {name: x if x.dtype == slot[name].dtype else x.to(slot[name].dtype) for name, x in state.items()}
+    slot |= {name: x.contiguous() for name, x in kept.items()}
+
+
+def in_place(x: torch.Tensor, old: torch.Tensor) -> bool:
+    """Whether x is the same part of the same stack."""
+    return x._base is not None and x._base is old._base
+
+
 def remember_stacked(parts: list[Part]) -> None:
     """Put parts of stacks into their slots: themselves where none was a part before, so that `donated_stack` finds them.
 
-    Afterwards they are copied, unless they are the same memory: a view keeps all of its stack alive, so that a slot
-    takes one only once, and together with all others.
+    Afterwards they are copied: a view keeps all of its stack alive, so that a slot takes one only once, and together
+    with all others.
     """
     stacks: dict[int, list[Part]] = {}
     for part in parts:
         stacks.setdefault(id(part.new._base), []).append(part)
     for together in stacks.values():
-        if together[0].new._base is not None and all(part.old._base is part.new._base for part in together):
-            continue
         if all(old._base is None and old.dtype == x.dtype and x.is_contiguous() for _, _, old, x in together):
             for slot, name, _, x in together:
                 slot[name] = x
@@ -151,5 +152,4 @@ def remember_stacked(parts: list[Part]) -> None:
 
 def copied(parts: list[Part]) -> None:
     """Put numbers where the old ones were."""
-    if parts:
-        foreach.copy_([part.old for part in parts], [part.new for part in parts])
+    foreach.copy_([part.old for part in parts], [part.new for part in parts])
