@@ -14,6 +14,7 @@ VERDICTS = {
     "trace": trace_report.trace_verdicts,
     "language": report.language_verdicts,
     "adago": report.adago_verdicts,
+    "handover": report.handover_verdicts,
 }
 RUNS_HEAD = ["experiment", "begun", "CPU", "versions", "runs", "minutes of one core"]
 
@@ -24,13 +25,21 @@ def verdicts(results: dict[str, Result]) -> str:
     return table(VERDICT_HEAD, rows)
 
 
+def begun(result: Result) -> tuple[str, str]:
+    """When and on which CPU, and how many runs were added when and where."""
+    parts = [result, *result.get("continued", [])]
+    ends = [part["after"] for part in parts[1:]] + [len(result["runs"])]
+    added = [f", {end - part['after']} runs {part['date']}" for part, end in zip(parts[1:], ends[1:], strict=True)]
+    return result["date"] + "".join(added), ", ".join(dict.fromkeys(part["cpu"] for part in parts))
+
+
 def runs(results: dict[str, Result]) -> str:
     """Where, when, with what, for how long."""
     rows = []
     for name, result in results.items():
         versions = ", ".join(f"{package} {v}" for package, v in result["versions"].items())
         count = str(len(result["runs"]))
-        rows.append([f"`{name}`", result["date"], result["cpu"], versions, count, report.minutes(result)])
+        rows.append([f"`{name}`", *begun(result), versions, count, report.minutes(result)])
     return table(RUNS_HEAD, rows)
 
 
