@@ -1,6 +1,7 @@
 """The command line.
 
     python -m benchmarks.papers run [trace language adago handover] [--short] [--out FOLDER]
+    python -m benchmarks.papers form --width 64 --layers 2 --steps 400     # another size of the language experiment
     python -m benchmarks.papers page
 
 Results are in benchmarks/results/papers; what a file there holds is not run again. The short form goes to out/papers; it, and
@@ -20,8 +21,14 @@ from benchmarks.papers.journal import Journal, read
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "papers"
+FORMS = RESULTS / "forms"
 EXPERIMENTS = ("trace", "language", "adago", "handover")
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def forms() -> list[dict[str, Any]]:
+    """The other sizes that were tried, by cost."""
+    return sorted(map(read, FORMS.glob("*.json")), key=lambda found: sum(run["seconds"] for run in found["runs"]))
 
 
 @app.command()
@@ -44,7 +51,11 @@ def run(
 def measured(name: str, short: bool, path: Path) -> dict[str, Any]:
     """The result of one experiment, behind a progress bar."""
     module = importlib.import_module(f"benchmarks.papers.{name}")
-    task = module.SHORT if short else module.Task()
+    return done(name, module, module.SHORT if short else module.Task(), path)
+
+
+def done(name: str, module: Any, task: Any, path: Path) -> dict[str, Any]:
+    """The result of a task, as much of it as was missing run now."""
     journal = Journal(path, module.settings(task), module.PACKAGES)
     columns = TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
@@ -70,6 +81,16 @@ def show(name: str, result: dict[str, Any], published: dict[str, Any] | None) ->
 
 
 @app.command()
+def form(width: int = 64, layers: int = 2, steps: int = 200) -> None:
+    """Run DeVA and Muon at another size of the GPT, into the table of forms that were tried."""
+    from benchmarks.papers import language
+
+    task = language.form(width, layers, steps)
+    found = done("language", language, task, FORMS / f"{width}x{layers}x{steps}.json")
+    show("language", found, read(RESULTS / "language.json"))
+
+
+@app.command()
 def page() -> None:
     """Draw docs/assets/evidence and write docs/evidence.md from the results."""
     from benchmarks.papers import page, plots
@@ -78,7 +99,7 @@ def page() -> None:
     for path in plots.draw(results, ROOT / "docs" / "assets" / "evidence"):
         print(f"written: {path}")
     target = ROOT / "docs" / "evidence.md"
-    target.write_text(page.text(results), encoding="utf-8")
+    target.write_text(page.text(results, forms()), encoding="utf-8")
     print(f"written: {target}")
 
 

@@ -72,7 +72,12 @@ class Task:
         return [float(model.loss(*self.held_out))]
 
 
-SHORT = Task(width=64, layers=2, steps=200)
+def form(width: int, layers: int, steps: int) -> Task:
+    """Another size, with the methods that the claim compares and as many seeds."""
+    return Task(width=width, layers=layers, steps=steps, methods=COMPARED)
+
+
+SHORT = form(64, 2, 400)
 
 
 def settings(task: Task) -> dict[str, Any]:

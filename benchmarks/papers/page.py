@@ -60,8 +60,8 @@ def facts(results: dict[str, Result]) -> dict[str, str]:
     return found
 
 
-def parts(results: dict[str, Result]) -> dict[str, Any]:
-    """By name in the template."""
+def parts(results: dict[str, Result], forms: list[Result]) -> dict[str, Any]:
+    """By name in the template; `forms` are the GPT's other sizes."""
     trace, language, adago, handover = (results[name] for name in ("trace", "language", "adago", "handover"))
     return {
         **facts(results),
@@ -71,6 +71,7 @@ def parts(results: dict[str, Result]) -> dict[str, Any]:
         "bases": table(trace_report.bases_head(trace), trace_report.bases_rows(trace)),
         "sums": table(trace_report.SUMS_HEAD, trace_report.sums_rows(trace)),
         "trace_methods": settings(results, "trace"),
+        "forms": table(report.FORMS_HEAD, report.forms_rows([*forms, language])),
         "search": table(report.SEARCH_HEAD, report.search_rows(language)),
         "language": table(report.LANGUAGE_HEAD, report.language_rows(language)),
         "language_methods": settings(results, "language"),
@@ -81,9 +82,9 @@ def parts(results: dict[str, Result]) -> dict[str, Any]:
     }
 
 
-def text(results: dict[str, Result]) -> str:
+def text(results: dict[str, Result], forms: list[Result]) -> str:
     """The page."""
     page = TEMPLATE.read_text(encoding="utf-8")
-    for name, part in parts(results).items():
+    for name, part in parts(results, forms).items():
         page = page.replace(f"{{{name}}}", part)
     return page

@@ -283,6 +283,23 @@ def language_verdicts(result: Result) -> Rows:
     return [[own, claim, words, claimed(found)]]
 
 
+FORMS_HEAD = ["width, layers, steps", "parameters", "best lr of Muon, DeVA", "tokens saved", "seen", "minutes"]
+
+
+def forms_rows(forms: list[Result]) -> Rows:
+    """The claim at each size; minutes are of the two methods that it compares."""
+    rows = []
+    for result in forms:
+        of, low_high = result["settings"], interval(counted(saved(result)))
+        size = ", ".join(str(of[name]) for name in ("width", "layers", "steps"))
+        lrs = ", ".join(best_words(result, method) for method in COMPARED)
+        words = f"{np.mean(counted(saved(result))):.1f} % ({low_high[0]:.1f} to {low_high[1]:.1f})"
+        seconds = sum(run["seconds"] for method in COMPARED for run in chosen(result, method=method))
+        parameters = f"{of['parameters']:,}".replace(",", " ")
+        rows.append([size, parameters, lrs, words, claimed(saved(result)), f"{seconds / 60:.1f}"])
+    return rows
+
+
 def counted(found: list[float]) -> list[float]:
     """A seed that does not reach the loss has saved nothing: zero flatters it."""
     return [0.0 if x == -np.inf else x for x in found]
