@@ -133,6 +133,17 @@ def test_the_short_form_of_adago_gives_the_verdicts_of_the_long_one(published):
         assert brief == long
 
 
+def test_the_short_form_of_the_gpt_gives_the_verdict_of_the_long_one(published):
+    """Its runs are among the long one's."""
+    found, short = published["language"], language.SHORT
+    assert language.settings(short) | {"methods": 0} == language.settings(language.Task()) | {"methods": 0}
+    best = {method.name: language.outwards(method.lrs)[0] for method in short.plan()}
+    kept = [run for run in found["runs"] if run["seed"] in short.seeds + short.more]
+    kept = [run for run in kept if run["lr"] == best.get(run["method"])]
+    assert len(kept) == language.ticks(short), "one of the short form's runs is not among the published ones"
+    assert report.language_verdicts(found | {"runs": kept})[0][-1] == report.language_verdicts(found)[0][-1]
+
+
 # --- verdicts beside the published ones -------------------------------------------------------------------------------
 
 

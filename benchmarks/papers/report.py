@@ -241,7 +241,7 @@ def best_words(result: Result, method: str) -> str:
     """The best learning rate, and whether there was none beyond it."""
     tried = [run["lr"] for run in searched(result, method)]
     lr = best_lr(result["runs"], method)
-    return f"{lr:g}" + (", the grid's end" if lr in (min(tried), max(tried)) else "")
+    return f"{lr:g}" + (", the grid's end" if len(tried) > 1 and lr in (min(tried), max(tried)) else "")
 
 
 LANGUAGE_HEAD = ["method", "lr", "seeds", "held-out loss", "ms a step"] + [
@@ -292,7 +292,7 @@ def forms_rows(forms: list[Result]) -> Rows:
     for result in forms:
         of, low_high = result["settings"], interval(counted(saved(result)))
         size = ", ".join(str(of[name]) for name in ("width", "layers", "steps"))
-        lrs = ", ".join(best_words(result, method) for method in COMPARED)
+        lrs = "; ".join(best_words(result, method) for method in COMPARED)
         words = f"{np.mean(counted(saved(result))):.1f} % ({low_high[0]:.1f} to {low_high[1]:.1f})"
         seconds = sum(run["seconds"] for method in COMPARED for run in chosen(result, method=method))
         parameters = f"{of['parameters']:,}".replace(",", " ")
