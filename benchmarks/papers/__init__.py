@@ -8,4 +8,5 @@
 | `language`, `gpt` | a small GPT over bytes |
 | `adago`, `handover` | AdaGO's learning rates and γ; a run begun in torch and finished in JAX |
 | `plots`, `report`, `page` | docs/assets/evidence and docs/evidence.md, from the JSON alone |
+| `beside` | a short form's verdicts beside the published ones |
 """

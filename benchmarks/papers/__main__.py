@@ -1,9 +1,11 @@
 """The command line.
 
     python -m benchmarks.papers run [trace language adago handover] [--short] [--out FOLDER]
+    python -m benchmarks.papers form --width 64 --layers 2 --steps 400     # another size of the language experiment
     python -m benchmarks.papers page
 
-Results are in benchmarks/results/papers; what a file there holds is not run again. The short form goes to out/papers.
+Results are in benchmarks/results/papers; what a file there holds is not run again. The short form goes to out/papers; it, and
+what any other folder holds, is shown beside the published verdicts, and the exit code is 1 where one differs.
 """
 
 import importlib
@@ -19,14 +21,20 @@ from benchmarks.papers.journal import Journal, read
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "papers"
+FORMS = RESULTS / "forms"
 EXPERIMENTS = ("trace", "language", "adago", "handover")
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def forms() -> list[dict[str, Any]]:
+    """The other sizes that were tried, by cost."""
+    return sorted(map(read, FORMS.glob("*.json")), key=lambda found: sum(run["seconds"] for run in found["runs"]))
 
 
 @app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(EXPERIMENTS)}; all without one")] = None,
-    short: Annotated[bool, typer.Option(help="a smaller form, for the same verdicts")] = False,
+    short: Annotated[bool, typer.Option(help="a smaller form, beside the published verdicts")] = False,
     out: Annotated[Path | None, typer.Option(help="a folder for the JSON")] = None,
 ) -> None:
     """Run experiments, or what is missing of them, and say what they show."""
@@ -34,30 +42,52 @@ def run(
     for name in names or EXPERIMENTS:
         if name not in EXPERIMENTS:
             raise typer.BadParameter(f"no experiment is named {name}: {', '.join(EXPERIMENTS)}")
-        show(name, measured(name, short, folder / f"{name}.json"))
+    results = {name: measured(name, short, folder / f"{name}.json") for name in names or EXPERIMENTS}
+    published = {} if folder.resolve() == RESULTS else {name: read(RESULTS / f"{name}.json") for name in results}
+    if any([show(name, result, published.get(name)) for name, result in results.items()]):
+        raise typer.Exit(1)
 
 
 def measured(name: str, short: bool, path: Path) -> dict[str, Any]:
     """The result of one experiment, behind a progress bar."""
     module = importlib.import_module(f"benchmarks.papers.{name}")
-    task = module.SHORT if short else module.Task()
+    return done(name, module, module.SHORT if short else module.Task(), path)
+
+
+def done(name: str, module: Any, task: Any, path: Path) -> dict[str, Any]:
+    """The result of a task, as much of it as was missing run now."""
     journal = Journal(path, module.settings(task), module.PACKAGES)
     columns = TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task(name, total=module.TICKS)
+        bar = progress.add_task(name, total=module.ticks(task))
         module.run(journal, task, lambda text: progress.update(bar, advance=1, description=text))
     return journal.result
 
 
-def show(name: str, result: dict[str, Any]) -> None:
-    """The verdicts; of the handover, its table."""
-    from benchmarks.papers import page, report
+def show(name: str, result: dict[str, Any], published: dict[str, Any] | None) -> list[str]:
+    """The verdicts, beside the published ones where there are any; which claims differ."""
+    from benchmarks.papers import page
+    from benchmarks.papers.beside import HEAD, beside, differing
 
-    head, rows = report.HANDOVER_HEAD, page.VERDICTS.get(name, report.handover_rows)(result)
-    view = Table(*(page.VERDICT_HEAD if name in page.VERDICTS else head), title=name)
+    rows = beside(name, result, published) if published else page.VERDICTS[name](result)
+    view = Table(*(HEAD if published else page.VERDICT_HEAD), title=name)
     for row in rows:
         view.add_row(*row)
     Console().print(view)
+    differ = differing(rows) if published else []
+    if published:
+        print(f"{name}: {', '.join(map(repr, differ)) + ' differ' if differ else 'the published verdicts'}")
+    return differ
+
+
+@app.command()
+def form(width: int = 64, layers: int = 2, steps: int = 200) -> None:
+    """Run DeVA and Muon at another size of the GPT, into the table of forms that were tried."""
+    from benchmarks.papers import language
+
+    task = language.form(width, layers, steps)
+    found = done("language", language, task, FORMS / f"{width}x{layers}x{steps}.json")
+    show("language", found, read(RESULTS / "language.json"))
 
 
 @app.command()
@@ -69,7 +99,7 @@ def page() -> None:
     for path in plots.draw(results, ROOT / "docs" / "assets" / "evidence"):
         print(f"written: {path}")
     target = ROOT / "docs" / "evidence.md"
-    target.write_text(page.text(results), encoding="utf-8")
+    target.write_text(page.text(results, forms()), encoding="utf-8")
     print(f"written: {target}")
 
 

@@ -36,8 +36,12 @@ class Task:
 
 
 SHORT = Task(width=32, layers=1, steps=40)
-TICKS = len(RULES) * len(DTYPES)
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def ticks(task: Task) -> int:
+    """Runs."""
+    return len(RULES) * len(DTYPES)
 
 
 def settings(task: Task) -> dict[str, Any]:

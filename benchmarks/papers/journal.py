@@ -29,9 +29,10 @@ class Journal:
     def __init__(self, path: Path | None, settings: dict[str, Any], packages: Iterable[str] = ()) -> None:
         self.path, settings = path, json.loads(json.dumps(settings))
         found = read(path) if path and path.exists() else new(settings, packages)
-        if found["settings"] != settings:
+        if records.rounded(found["settings"]) != records.rounded(settings):  # a sum's last digits are the machine's
             raise ValueError(f"{path} holds runs with other settings: move it away to run anew")
         self.result: dict[str, Any] = found
+        self.session = session(packages) if found["runs"] else None
 
     @property
     def runs(self) -> list[Run]:
@@ -43,6 +44,9 @@ class Journal:
         for run in self.runs:
             if all(run[name] == value for name, value in key.items()):
                 return run
+        if self.session:  # runs of another day, and perhaps of another machine
+            self.result.setdefault("continued", []).append({**self.session, "after": len(self.runs)})
+            self.session = None
         begun = time.process_time()
         values = measure()
         self.runs.append(records.rounded({**key, **values, "seconds": time.process_time() - begun}))
@@ -60,13 +64,15 @@ class Journal:
 
 def new(settings: dict[str, Any], packages: Iterable[str]) -> dict[str, Any]:
     """A result without runs."""
+    return {"schema": SCHEMA, **session(packages), "settings": settings, "runs": []}
+
+
+def session(packages: Iterable[str]) -> dict[str, Any]:
+    """When, where and with what runs are made."""
     return {
-        "schema": SCHEMA,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": cpuinfo("model name") or platform.machine(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "settings": settings,
-        "runs": [],
     }
 
 

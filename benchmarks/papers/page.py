@@ -15,6 +15,7 @@ VERDICTS = {
     "trace": trace_report.trace_verdicts,
     "language": report.language_verdicts,
     "adago": report.adago_verdicts,
+    "handover": report.handover_verdicts,
 }
 RUNS_HEAD = ["experiment", "begun", "CPU", "versions", "runs", "minutes of one core"]
 
@@ -25,13 +26,21 @@ def verdicts(results: dict[str, Result]) -> str:
     return table(VERDICT_HEAD, rows)
 
 
+def begun(result: Result) -> tuple[str, str]:
+    """When and on which CPU, and how many runs were added when and where."""
+    parts = [result, *result.get("continued", [])]
+    ends = [part["after"] for part in parts[1:]] + [len(result["runs"])]
+    added = [f", {end - part['after']} runs {day(part['date'])}" for part, end in zip(parts[1:], ends[1:], strict=True)]
+    return day(result["date"]) + "".join(added), ", ".join(dict.fromkeys(part["cpu"] for part in parts))
+
+
 def runs(results: dict[str, Result]) -> str:
     """Where, when, with what, for how long."""
     rows = []
     for name, result in results.items():
         versions = ", ".join(f"{package} {v}" for package, v in result["versions"].items())
         count = str(len(result["runs"]))
-        rows.append([f"`{name}`", day(result["date"]), result["cpu"], versions, count, report.minutes(result)])
+        rows.append([f"`{name}`", *begun(result), versions, count, report.minutes(result)])
     return table(RUNS_HEAD, rows)
 
 
@@ -52,8 +61,8 @@ def facts(results: dict[str, Result]) -> dict[str, str]:
     return found
 
 
-def parts(results: dict[str, Result]) -> dict[str, Any]:
-    """By name in the template."""
+def parts(results: dict[str, Result], forms: list[Result]) -> dict[str, Any]:
+    """By name in the template; `forms` are the GPT's other sizes."""
     trace, language, adago, handover = (results[name] for name in ("trace", "language", "adago", "handover"))
     return {
         **facts(results),
@@ -63,6 +72,7 @@ def parts(results: dict[str, Result]) -> dict[str, Any]:
         "bases": table(trace_report.bases_head(trace), trace_report.bases_rows(trace)),
         "sums": table(trace_report.SUMS_HEAD, trace_report.sums_rows(trace)),
         "trace_methods": settings(results, "trace"),
+        "forms": table(report.FORMS_HEAD, report.forms_rows([*forms, language])),
         "search": table(report.SEARCH_HEAD, report.search_rows(language)),
         "language": table(report.LANGUAGE_HEAD, report.language_rows(language)),
         "language_methods": settings(results, "language"),
@@ -73,9 +83,9 @@ def parts(results: dict[str, Result]) -> dict[str, Any]:
     }
 
 
-def text(results: dict[str, Result]) -> str:
+def text(results: dict[str, Result], forms: list[Result]) -> str:
     """The page."""
     page = TEMPLATE.read_text(encoding="utf-8")
-    for name, part in parts(results).items():
+    for name, part in parts(results, forms).items():
         page = page.replace(f"{{{name}}}", part)
     return page

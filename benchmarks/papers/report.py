@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.papers.journal import Run
-from benchmarks.papers.language import CLAIM, SEEDS, TARGETS, best_lr
+from benchmarks.papers.language import CLAIM, COMPARED, TARGETS, best_lr
 
 Result = dict[str, Any]
 Rows = list[list[str]]
@@ -173,6 +173,12 @@ def yes(agrees: bool) -> str:
 
 # --- the GPT ----------------------------------------------------------------------------------------------------------
 
+
+def searched(result: Result, method: str) -> list[Run]:
+    """The runs of the search."""
+    return chosen(result, method=method, seed=result["runs"][0]["seed"])
+
+
 SEARCH_HEAD = ["method", "held-out loss after the search, by lr"]
 
 
@@ -180,7 +186,7 @@ def search_rows(result: Result) -> Rows:
     """Learning rates tried."""
     rows = []
     for method in methods(result):
-        runs = sorted(chosen(result, method=method, seed=SEEDS[0]), key=lambda run: run["lr"])
+        runs = sorted(searched(result, method), key=lambda run: run["lr"])
         rows.append([method, " · ".join(f"{run['lr']:g}: {run['curve'][-1][2]:.3f}" for run in runs)])
     return rows
 
@@ -233,9 +239,9 @@ def percent(values: list[float]) -> str:
 
 def best_words(result: Result, method: str) -> str:
     """The best learning rate, and whether there was none beyond it."""
-    tried = [run["lr"] for run in chosen(result, method=method, seed=SEEDS[0])]
+    tried = [run["lr"] for run in searched(result, method)]
     lr = best_lr(result["runs"], method)
-    return f"{lr:g}" + (", the grid's end" if lr in (min(tried), max(tried)) else "")
+    return f"{lr:g}" + (", the grid's end" if len(tried) > 1 and lr in (min(tried), max(tried)) else "")
 
 
 LANGUAGE_HEAD = ["method", "lr", "seeds", "held-out loss", "ms a step"] + [
@@ -259,17 +265,74 @@ def language_rows(result: Result) -> Rows:
     return rows
 
 
+def saved(result: Result) -> list[float]:
+    """Per cent of the rival's tokens, seed by seed; minus infinity where its loss is not reached."""
+    rival, own = COMPARED
+    return [100 * (1 - step) for step, _ in shares(result, own, rival)]
+
+
 def language_verdicts(result: Result) -> Rows:
-    """DeVA's claim of tokens, at our scale; a seed that does not reach Muon's loss saves nothing."""
-    claim = f"DeVA needs {CLAIM} % fewer tokens than Muon"
-    saved = [100 * (1 - step) for step, _ in shares(result, "DeVA", "Muon")]
-    if not saved:
-        return [["DeVA", claim, "–", "not run"]]
-    words = ", ".join(
-        "not reached" if x == -np.inf else f"{abs(x):.1f} % {'fewer' if x > 0 else 'more'}" for x in saved
-    )
-    verdict = "yes" if min(saved) >= CLAIM else "no" if max(saved) < CLAIM else "not certain"
-    return [["DeVA", claim, f"seed by seed: {words}", verdict]]
+    """DeVA's claim of tokens, at our scale."""
+    rival, own = COMPARED
+    claim, found = f"{own} needs {CLAIM} % fewer tokens than {rival}", saved(result)
+    if len(found) < 2:
+        return [[own, claim, "–", "not run"]]
+    low, high = interval(counted(found))
+    each = ", ".join("not reached" if x == -np.inf else f"{x:.1f}" for x in found)
+    words = f"{np.mean(counted(found)):.1f} % fewer ({low:.1f} to {high:.1f}); seed by seed: {each}"
+    return [[own, claim, words, claimed(found)]]
+
+
+FORMS_HEAD = ["width, layers, steps", "parameters", "best lr of Muon, DeVA", "tokens saved", "seen", "minutes"]
+
+
+def forms_rows(forms: list[Result]) -> Rows:
+    """The claim at each size; minutes are of the two methods that it compares."""
+    rows = []
+    for result in forms:
+        of, low_high = result["settings"], interval(counted(saved(result)))
+        size = ", ".join(str(of[name]) for name in ("width", "layers", "steps"))
+        lrs = "; ".join(best_words(result, method) for method in COMPARED)
+        words = f"{np.mean(counted(saved(result))):.1f} % ({low_high[0]:.1f} to {low_high[1]:.1f})"
+        seconds = sum(run["seconds"] for method in COMPARED for run in chosen(result, method=method))
+        parameters = f"{of['parameters']:,}".replace(",", " ")
+        rows.append([size, parameters, lrs, words, claimed(saved(result)), f"{seconds / 60:.1f}"])
+    return rows
+
+
+def counted(found: list[float]) -> list[float]:
+    """A seed that does not reach the loss has saved nothing: zero flatters it."""
+    return [0.0 if x == -np.inf else x for x in found]
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Student's, of the mean, 95 %.
+
+    Example:
+        >>> low, high = interval([1.0, 2.0, 3.0])
+        >>> round(low, 2), round(high, 2)
+        (-0.48, 4.48)
+    """
+    from scipy.stats import t
+
+    mean, error = mean_and_error(np.array(values))
+    reach = float(t.ppf(0.975, len(values) - 1)) * error
+    return mean - reach, mean + reach
+
+
+def claimed(found: list[float]) -> str:
+    """Whether all of the interval is on one side of the claim. A seed that does not reach the loss bars a yes.
+
+    Example:
+        >>> claimed([12.0, 14.0, 13.0]), claimed([1.0, 2.0, 1.0]), claimed([1.0, 20.0, 10.0])
+        ('yes', 'no', 'not certain')
+        >>> claimed([30.0, 30.0, 30.0, 30.0, -np.inf])
+        'not certain'
+    """
+    low, high = interval(counted(found))
+    if high < CLAIM:
+        return "no"
+    return "yes" if low >= CLAIM and -np.inf not in found else "not certain"
 
 
 # --- the handover -----------------------------------------------------------------------------------------------------
@@ -280,3 +343,13 @@ HANDOVER_HEAD = ["rule", "dtype", "largest difference of losses", "parameters ap
 def handover_rows(result: Result) -> Rows:
     """How far both runs part."""
     return [[r["rule"], r["dtype"], f"{r['loss_apart']:.1g}", f"{r['apart']:.1g}"] for r in result["runs"]]
+
+
+def handover_verdicts(result: Result) -> Rows:
+    """In float64, where half of the digits are far more than rounding takes."""
+    rows = []
+    for run in chosen(result, dtype="float64"):
+        words = f"parameters apart by {run['apart']:.1g} of the distance walked, in float64"
+        claim = f"a run that moves from torch to JAX is the same run, {run['rule']}"
+        rows.append(["ours", claim, words, yes(run["apart"] < np.finfo(np.float64).eps ** 0.5)])
+    return rows
