@@ -103,7 +103,8 @@ def donated_stack(bench: Bench) -> float:
     parts = [bench.draw(k) for k in range(3)]
 
     def twice(A: Any, B: Any, C: Any, b: Backend) -> Any:
-        return donated([b.xp.asarray(x) for x in b.xp.unstack(donated([A, B, C], b))][::-1], b)
+        whole = donated([A, B, C], b)
+        return donated([whole[k, ...] for k in (2, 1, 0)], b)
 
     need(np.array_equal(bench.call(twice, *parts), np.stack(parts[::-1])), "a stack of arrays holds others")
     return 0.0
@@ -245,6 +246,15 @@ def frobenius(bench: Bench) -> float:
     return entrywise("‖X‖", found, expected, bench.u * np.sqrt(X.shape[-1] * X.shape[-2]) * expected)
 
 
+def sign(bench: Bench) -> float:
+    """-1, 0 and 1, exactly, and NaN of NaN."""
+    X = bench.X.copy()
+    X[..., 0, 0], X[..., -1, -1] = 0, np.nan
+    found = bench.call(lambda X, b: elementwise.sign(X, b), X)
+    need(np.array_equal(found, np.sign(X), equal_nan=True), "a sign is another, or NaN's is not NaN")
+    return 0.0
+
+
 def positive_qr(bench: Bench) -> float:
     """LAPACK's ratios by columns: Q orthogonal, `Qᵀ A` upper triangular with no negative diagonal."""
     A, n = square(bench.X), min(bench.X.shape[-2:])
@@ -345,6 +355,7 @@ CHECKS: dict[str, Callable[[Bench], float]] = {
     "descent": descent,
     "unit": unit,
     "frobenius": frobenius,
+    "sign": sign,
     "positive_qr": positive_qr,
     "newton_schulz": newton_schulz,
     "polar": polar,
