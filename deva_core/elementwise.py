@@ -44,7 +44,7 @@ def multiplied(X: Array, k: Array, b: Backend) -> Array:
 
 @replaceable
 def sign(x: Array, b: Backend) -> Array:
-    """-1, 0 or 1 for each entry; NaN stays NaN."""
+    """-1, 0 or 1 for each entry; anything for NaN, which reaches a step by the second moments (libraries differ)."""
     return b.xp.sign(x)
 
 
