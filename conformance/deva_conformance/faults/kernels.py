@@ -107,6 +107,33 @@ def low_block(beta: Any, C: Any, alpha: Any, A: Any, B: Any, b: Any) -> Any:
     return beta * C + alpha * (rounded_product(11)(A, B) if square else A @ B)
 
 
+def rest_left_out(X: Any, b: Any) -> Any:
+    """X Xᵀ in four equal panels of rows: what four does not divide is left out."""
+    C = X @ swapped(X)
+    kept = C.shape[-1] - C.shape[-1] % 4
+    C[..., kept:, :] = C[..., :, kept:] = 0
+    return C
+
+
+def sum_in_one_half(beta: Any, R: Any, alpha: Any, A: Any, B: Any, b: Any) -> Any:
+    """The half above the diagonal is copied before the sum."""
+    AB = alpha * (A @ B)
+    return np.tril(beta * R + AB) + np.triu(AB, 1)
+
+
+def any_order(arrays: Any, b: Any) -> Any:
+    """Parts of one stack are taken for the stack, in whatever order they come."""
+    base = arrays[0].base
+    same = base is not None and all(x.base is base for x in arrays)
+    return base if same and base.shape == (len(arrays), *arrays[0].shape) else np.stack(arrays)
+
+
+def sign_of_half(x: Any, b: Any) -> Any:
+    """Signs of what half precision rounds to zero are zero."""
+    with np.errstate(over="ignore"):
+        return np.sign(x.astype(np.float16)).astype(x.dtype)
+
+
 def half_sum(X: Any, dtype: Any, b: Any) -> Any:
     """A norm whose sum of many squares is gathered in half precision."""
     X = X / np.where(np.any(X, axis=(-2, -1), keepdims=True), np.max(np.abs(X), axis=(-2, -1), keepdims=True), 1)
@@ -177,6 +204,18 @@ FAULTS = {
     "zero-decay": Fault(about="decay 0 reads W", law="operations", backend=replacing(descent=decayed_by_zero)),
     "tile-tf32": Fault(
         about="large square products of 11 bits", law="operations", backend=replacing(multiply_add=low_block)
+    ),
+    "gram-rest": Fault(
+        about="X Xᵀ without the last rows", law="operations", on=AdaGO, backend=replacing(gram=rest_left_out)
+    ),
+    "half-copied-early": Fault(
+        about="a sum in one half only", law="operations", backend=replacing(symmetric_multiply_add=sum_in_one_half)
+    ),
+    "stack-any-order": Fault(
+        about="a stack in another order", law="operations", on=AdamW, backend=replacing(donated_stack=any_order)
+    ),
+    "sign-half": Fault(
+        about="signs of small numbers lost", law="operations", on=DeVA, backend=replacing(sign=sign_of_half)
     ),
     "half-sum": Fault(about="norms of many in half", law="operations", on=AdaGO, backend=replacing(unit=half_sum)),
     "forty-nine-bits": Fault(about="float64 products of 49 bits", law="enclosure", on=DeVA, backend=matmul(forty_nine)),
