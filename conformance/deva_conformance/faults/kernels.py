@@ -117,8 +117,9 @@ def rest_left_out(X: Any, b: Any) -> Any:
 
 def sum_in_one_half(beta: Any, R: Any, alpha: Any, A: Any, B: Any, b: Any) -> Any:
     """The half above the diagonal is copied before the sum."""
-    AB = alpha * (A @ B)
-    return np.tril(beta * R + AB) + np.triu(AB, 1)
+    with np.errstate(all="ignore"):
+        AB = alpha * (A @ B)
+        return np.tril(beta * R + AB) + np.triu(AB, 1)
 
 
 def any_order(arrays: Any, b: Any) -> Any:
