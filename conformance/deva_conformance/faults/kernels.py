@@ -124,9 +124,10 @@ def sum_in_one_half(beta: Any, R: Any, alpha: Any, A: Any, B: Any, b: Any) -> An
 
 def any_order(arrays: Any, b: Any) -> Any:
     """Parts of one stack are taken for the stack, in whatever order they come."""
-    base = arrays[0].base
-    same = base is not None and all(x.base is base for x in arrays)
-    return base if same and base.shape == (len(arrays), *arrays[0].shape) else np.stack(arrays)
+    base: Any = arrays[0].base
+    if base is None or base.shape != (len(arrays), *arrays[0].shape):
+        return np.stack(arrays)
+    return base if all(x.base is base for x in arrays) else np.stack(arrays)
 
 
 def sign_of_half(x: Any, b: Any) -> Any:
