@@ -104,7 +104,13 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(tmp_path):
     environment = {**with_path("."), "DEVA_TEST_BEGUN": str(begun)}
     command = [sys.executable, "-m", "deva_conformance", "tests.faulty_backends:announcing", "--rules", "AdamW"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells have background jobs ignore it
     ) as process:
         deadline = time.monotonic() + 60
         while not begun.exists() and time.monotonic() < deadline:

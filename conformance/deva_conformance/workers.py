@@ -9,9 +9,10 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -121,7 +122,8 @@ class Worker:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, self.plan), daemon=True)
-        self.process.start()
+        with interrupts_held():
+            self.process.start()
         theirs.close()
 
     def give(self, task: Task) -> None:
@@ -143,6 +145,17 @@ class Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Control-C waits meanwhile: a process that is started here has it blocked, and no traceback to print of it."""
+    resource_tracker.ensure_running()  # while it starts, it would let interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def grouped(laws: Sequence[str]) -> list[tuple[str, ...]]:
