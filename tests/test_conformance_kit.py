@@ -102,15 +102,14 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(tmp_path):
     """Control-C in the middle: exit status 1, no traceback, no worker left."""
     begun = tmp_path / "begun"
     environment = {**with_path("."), "DEVA_TEST_BEGUN": str(begun)}
-    command = [sys.executable, "-m", "deva_conformance", "tests.faulty_backends:announcing", "--rules", "AdamW"]
+    command = ["-m", "deva_conformance", "tests.faulty_backends:announcing", "--rules", "AdamW"]
+    listening = (  # shells have background jobs ignore Control-C, and what they start
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", listening, *command]
     with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells have background jobs ignore it
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     ) as process:
         deadline = time.monotonic() + 60
         while not begun.exists() and time.monotonic() < deadline:
