@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from deva_core import QUINTIC_5, RULES, AdaGO, DeVA, Muon, hyperparameters
+from deva_core import QUINTIC_5, RULES, AdaGO, Backend, DeVA, DeVAVector, Muon, hyperparameters
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -94,3 +94,26 @@ def test_a_wider_gradient_widens_nothing(rule, start):
         for x in (*run.params.values(), *(x for s in run.state.values() for x in s.values() if hasattr(x, "dtype")))
     ]
     assert set(dtypes) == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "shape"),
+    [
+        (DeVA(sign_stabilization=True), (4, 6)),
+        (DeVA.dialect("authors-factored"), (4, 6)),
+        (DeVAVector(), (5,)),
+    ],
+    ids=["DeVA", "factored", "DeVAVector"],
+)
+def test_nan_reaches_a_step_where_a_library_gives_it_the_sign_zero(rule, shape):
+    """By the second moments: libraries differ in sign(NaN), and `sign` promises nothing of it."""
+    W = np.ones(shape)
+    b = dataclasses.replace(Backend.of(W), replacements={"sign": lambda x, b: np.where(np.isnan(x), 0.0, np.sign(x))})
+    S = rule.init(W, b)
+    for t in (1, 2):
+        G = np.random.default_rng(t).standard_normal(shape)
+        if t == 2:
+            G.flat[3] = np.nan
+        with np.errstate(invalid="ignore"):
+            delta, S = rule.update(G, S, W, t, b)
+    assert np.isnan(delta).all()
