@@ -23,7 +23,7 @@ PACKAGES = ("numpy", "torch", "pytorch_optimizer")
 class Task:
     """How many seeds, and how far around the published learning rate, as powers of two."""
 
-    seeds: int = 100
+    seeds: int = 400
     powers: tuple[int, ...] = (-3, -2, -1, 0, 1, 2, 3, 4)
 
 

@@ -30,6 +30,7 @@ def measure(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="counted rounds of a pair, more or less")] = 15,
     threads: Annotated[int, typer.Option(min=1, help="of every library")] = 2,
+    device: Annotated[str, typer.Option(help='"cpu", or "cuda": pairs and dispatches')] = "cpu",
     whole: Annotated[bool, typer.Option(help="DeVA on whole sets, not on a block of each: minutes more")] = False,
     deva_authors: Annotated[Path | None, typer.Option(help="checkout of Tsedao/Decoupled-Variance-Adaptation")] = None,
     soap_authors: Annotated[Path | None, typer.Option(help="checkout of nikhilvyas/SOAP")] = None,
@@ -42,12 +43,14 @@ def measure(
     from benchmarks.speed import machine, peers, report, result
     from benchmarks.speed.run import PARTS, Plan
 
-    machine.use_threads(threads)
+    machine.use(device, threads)
     given = {"deva-authors": deva_authors, "soap-authors": soap_authors}
     peers.CHECKOUTS.update({name: path for name, path in given.items() if path})
-    everything = not (sets or pairs or parts)
+    everything = not (sets or pairs or parts or device != "cpu")
     if publish and not everything:
-        raise typer.BadParameter("what is published is a whole run: leave --set, --pair and --part out")
+        raise typer.BadParameter(
+            "what is published is a whole run on a CPU: leave --set, --pair, --part and --device out"
+        )
     kept = tuple(parts or (PARTS if everything else ("pairs",)))
     plan = Plan(pairs=pairs, sets=sets, parts=kept, rounds=rounds, threads=threads, whole=whole)
     found = with_progress(plan)

@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.speed import sides
+
 ISA = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_fp16", "sve", "asimd")
 """The instruction sets that decide how fast bfloat16 and float32 products are."""
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def use(device: str, threads: int) -> None:
+    """A CPU with so many threads, or a GPU."""
+    sides.DEVICE = device
+    if device == "cpu":
+        use_threads(threads)
+    else:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def use_threads(threads: int) -> None:
@@ -49,6 +60,7 @@ def machine(threads: int) -> dict[str, Any]:
     """CPU, cores, threads, instruction sets, system."""
     flags = set(cpuinfo("flags").split())
     return {
+        "device": device_name(),
         "cpu": cpuinfo("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": threads,
@@ -56,6 +68,15 @@ def machine(threads: int) -> dict[str, Any]:
         "system": platform.platform(),
         "blas_of_numpy": blas(),
     }
+
+
+def device_name() -> str:
+    """The GPU's, or "cpu"."""
+    if sides.DEVICE == "cpu":
+        return sides.DEVICE
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def blas() -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import peers
+from benchmarks.speed import peers, sides
 from benchmarks.speed.flops import oriented, plain
 from benchmarks.speed.published_numpy import SingleDeviceMuon
 from benchmarks.speed.sets import Shape, arrays
@@ -39,6 +39,7 @@ class Pair:
         statistic: `"median"` of the ratio in each round, or `"mean"`, the ratio of the means (rules with refreshes).
         products: the dtype of the products, for the floor; None: no floor.
         needs: modules or checkouts without which the pair is skipped.
+        devices: where the pair says something.
         rounds: a factor of the rounds asked for. cycle: rounded up to whole cycles of so many.
         warm_up: rounds that are not counted.
     """
@@ -53,6 +54,7 @@ class Pair:
     statistic: str = "median"
     products: str | None = None
     needs: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu", "cuda")
     rounds: float = 1.0
     cycle: int = 1
     warm_up: int = 2
@@ -63,6 +65,8 @@ class Pair:
 
     def skipped(self) -> str | None:
         """Why it cannot run here, or None."""
+        if sides.DEVICE not in self.devices:
+            return f"for {' and '.join(self.devices)} only"
         return next(filter(None, map(peers.missing, self.needs)), None)
 
 
@@ -115,11 +119,18 @@ def ours_jax(name: str, **options: Any) -> Make:
     return make
 
 
-def optax_muon(shapes: list[Shape]) -> JaxSide:
-    """optax's Muon."""
+def optax_muon(shapes: list[Shape], precision: str | None = "highest") -> JaxSide:
+    """optax's Muon, its products in the precision of its arrays; None: as JAX chooses, which on GPUs is TF32."""
+    import jax
     import optax
 
-    return JaxSide(optax.contrib.muon(LR, weight_decay=DECAY), shapes)
+    peer = optax.contrib.muon(LR, weight_decay=DECAY)
+
+    def update(grads: Any, state: Any, params: Any) -> Any:
+        with jax.default_matmul_precision(precision):
+            return peer.update(grads, state, params)
+
+    return JaxSide(optax.GradientTransformation(peer.init, update), shapes)
 
 
 def optax_adamw(shapes: list[Shape]) -> JaxSide:
@@ -273,6 +284,17 @@ PAIRS = (
         rounds=0.7,
     ),
     Pair(
+        name="jax-muon-default",
+        title="Muon, JAX, products as each chooses / optax.contrib.muon",
+        sets=MATRICES,
+        ours=ours_jax("muon", learning_rate=LR, weight_decay=DECAY),
+        theirs=partial(optax_muon, precision=None),
+        our_settings='deva_jax.muon, compute_dtype="auto" (bfloat16), jitted with apply_updates, donated',
+        their_settings="optax.contrib.muon, JAX's default precision (TF32), jitted with apply_updates, donated",
+        devices=("cuda",),
+        rounds=0.7,
+    ),
+    Pair(
         name="deva",
         title="DeVA, torch bfloat16 / its authors' DeVASchattenNorm",
         sets=BLOCKS,
@@ -361,6 +383,7 @@ PAIRS = (
         our_settings="deva_numpy.Optimizer(Muon)",
         their_settings="benchmarks/speed/published_numpy.py, a transcription of github.com/KellerJordan/Muon",
         products="float32",
+        devices=("cpu",),
         rounds=0.5,
     ),
 )

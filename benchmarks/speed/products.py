@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.speed import sides
 from benchmarks.speed.flops import STEPS, groups
 from benchmarks.speed.sets import Shape
 
 BATCHED_BELOW = 128
-"""Smaller matrices are multiplied in stacks: one at a time, calls would be timed rather than products."""
+"""Smaller matrices are multiplied in stacks: one at a time, calls would be timed rather than products. On a GPU all are."""
 
 
 class Products:
@@ -38,6 +39,7 @@ class Products:
         for group, run in self.chains.items():
             begun = time.perf_counter()
             run()
+            sides.wait()
             self.seconds[group].append(time.perf_counter() - begun)
 
 
@@ -45,11 +47,12 @@ def chain(X: np.ndarray, dtype: str) -> Callable[[], None]:
     """A function without arguments that multiplies for a stack of matrices, one at a time or, if small, together."""
     import torch
 
-    stack = torch.from_numpy(X).to(getattr(torch, dtype))
+    stack = torch.from_numpy(X).to(sides.DEVICE, getattr(torch, dtype))
     n = stack.shape[-2]
-    multiply: Any = torch.bmm if n < BATCHED_BELOW else torch.mm
-    parts = [stack] if n < BATCHED_BELOW else list(stack)
-    A, B = (torch.empty((*parts[0].shape[:-2], n, n), dtype=stack.dtype) for _ in range(2))
+    batched = n < BATCHED_BELOW or sides.DEVICE != "cpu"
+    multiply: Any = torch.bmm if batched else torch.mm
+    parts = [stack] if batched else list(stack)
+    A, B = (stack.new_empty((*parts[0].shape[:-2], n, n)) for _ in range(2))
     Y = torch.empty_like(parts[0])
 
     def run() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import compiled, dispatches, growth, machine, memory, peers
+from benchmarks.speed import sides as side_by_side
 from benchmarks.speed.alternating import alternate, in_turn
 from benchmarks.speed.floors import counted, floor
 from benchmarks.speed.pairs import Pair, chosen, targets
@@ -22,7 +23,8 @@ from benchmarks.speed.statistics import ratio, summary
 from benchmarks.speed.xla import XlaProducts
 
 PARTS = ("pairs", "compiled", "growth", "memory", "dispatches")
-COMPILES = 2
+COMPILES = {"cpu": 2, "cuda": 1}
+"""How often both sides of a pair are compiled; a GPU's compiler tries kernels out, and takes long."""
 
 Tick = Callable[[], None]
 Say = Callable[[str], None]
@@ -177,7 +179,7 @@ def built(pair: Pair, name: str, shapes: list[Shape]) -> tuple[dict[str, Any], C
     if sides["ours"].compile() is None:
         return sides, None
     seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for k in range(COMPILES):  # the compilation just before warmed the compiler up
+    for k in range(COMPILES[side_by_side.DEVICE]):  # the compilation just before warmed the compiler up
         for side in in_turn(list(sides), k):
             clear_jax()
             seconds[side].append(sides[side].compile())

@@ -9,6 +9,9 @@ import numpy as np
 from benchmarks.speed import flops
 from benchmarks.speed.sets import Shape, arrays
 
+DEVICE = "cpu"
+"""torch's, which `--device` sets. JAX computes on its own default, of the same kind (`machine.use`)."""
+
 SEED = 0
 """Of the parameters: both sides of a pair start from the same values."""
 
@@ -19,7 +22,7 @@ class TorchSide:
     def __init__(self, make: Callable[[list[Any]], Any], shapes: list[Shape]) -> None:
         import torch
 
-        self.params = [torch.nn.Parameter(torch.from_numpy(W)) for W in arrays(shapes, SEED)]
+        self.params = [torch.nn.Parameter(torch.from_numpy(W).to(DEVICE)) for W in arrays(shapes, SEED)]
         self.optimizer = make(self.params)
 
     def give(self, gradients: list[np.ndarray]) -> None:
@@ -27,11 +30,13 @@ class TorchSide:
         import torch
 
         for p, G in zip(self.params, gradients, strict=True):
-            p.grad = torch.from_numpy(G).clone()
+            p.grad = torch.from_numpy(G).to(DEVICE, copy=True)
+        wait()
 
     def step(self) -> None:
-        """One step."""
+        """One step, waited for."""
         self.optimizer.step()
+        wait()
 
     def flops(self, gradients: list[np.ndarray]) -> int | None:
         """Operations of the products of one step, counted in the second: the first may also set up."""
@@ -115,6 +120,14 @@ class NumpySide:
     def compile(self) -> float | None:
         """Nothing to compile."""
         return None
+
+
+def wait() -> None:
+    """Until torch's device has done what it was asked to."""
+    if DEVICE != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def named(values: list[np.ndarray]) -> dict[str, Any]:
