@@ -8,7 +8,9 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Any
 
 Scalar = Any
@@ -129,12 +131,19 @@ def hyperparameters(rule: Any) -> Mapping[str, Hyper]:
         >>> hyperparameters(Muon)["momentum"].domain
         '>= 0 and < 1'
     """
-    return {f.name: f.metadata["hyper"] for f in dataclasses.fields(rule) if "hyper" in f.metadata}
+    return declared_by(rule if isinstance(rule, type) else type(rule))
+
+
+@cache
+def declared_by(rule_type: type) -> Mapping[str, Hyper]:
+    """The hyperparameters of a class."""
+    found = {f.name: f.metadata["hyper"] for f in dataclasses.fields(rule_type) if "hyper" in f.metadata}
+    return MappingProxyType(found)
 
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a plain real number (a bool is not)."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return type(value) in (float, int) or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def is_scalar_array(value: Any) -> bool:

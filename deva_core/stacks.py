@@ -72,13 +72,22 @@ def working(step: Step, b: Backend) -> Step:
     return step._replace(G=wide(step.G), S=S, W=wide(step.W))
 
 
-def together(steps: list[Step], b: Backend) -> Step:
-    """One step over the stack of these; it owns its arrays."""
-    vector, first = steps[0].W.ndim == 1, steps[0]
-    G, W = (b.xp.stack([getattr(step, name) for step in steps]) for name in ("G", "W"))
-    S = [donated_stack(list(parts), b) for parts in zip(*(step.S for step in steps), strict=True)]
+class Columns(NamedTuple):
+    """Equal steps by what they take: lists of gradients and parameters, and of each field of the state."""
+
+    rule: Rule
+    G: list[Array]
+    S: list[list[Array]]
+    W: list[Array]
+
+
+def together(columns: Columns, t: Any, b: Backend) -> Step:
+    """One step over the stack of these, of number t or, along the first axis, numbers; it owns its arrays."""
+    rule, vector = columns.rule, columns.W[0].ndim == 1
+    G, W = b.xp.stack(columns.G), b.xp.stack(columns.W)
+    S = (donated_stack(column, b) for column in columns.S)
     G, W, *S = (as_matrices(x, vector, b) for x in (G, W, *S))
-    return Step(first.rule, G, type(first.S)(*S), W, counts([step.t for step in steps], W.ndim, b))
+    return Step(rule, G, rule.State(*S), W, t)
 
 
 def counts(ts: list[Any], ndim: int, b: Backend) -> Any:
@@ -98,14 +107,15 @@ def advance_bundle(steps: list[Step], b: Backend) -> list[Done]:
     """Equal steps, computed together."""
     if len(steps) == 1:
         return [advance(steps[0], b)]
-    vector = steps[0].W.ndim == 1
-    delta, S, seen = advance(together(steps, b), b)
+    rules, Gs, Ss, Ws, ts = map(list, zip(*steps, strict=True))
+    vector, columns = Ws[0].ndim == 1, Columns(rules[0], Gs, list(map(list, zip(*Ss, strict=True))), Ws)
+    delta, S, seen = advance(together(columns, counts(ts, max(3, Ws[0].ndim + 1), b), b), b)
     fields = zip(*(unstacked(x, vector, b) for x in S), strict=True)
     done = [Done(d, type(S)(*x)) for d, x in zip(unstacked(delta, vector, b), fields, strict=True)]
     if seen is None:
         return done
-    columns = zip(*map(b.xp.unstack, seen), strict=True)
-    return [one._replace(seen=Telemetry(*x)) for one, x in zip(done, columns, strict=True)]
+    each = zip(*map(b.xp.unstack, seen), strict=True)
+    return [one._replace(seen=Telemetry(*x)) for one, x in zip(done, each, strict=True)]
 
 
 def advance_all(steps: Mapping[Any, Step], b: Backend) -> Iterator[dict[Any, Done]]:

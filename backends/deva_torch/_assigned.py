@@ -13,6 +13,7 @@ from deva_core.explain import explain, warn_of_routes
 from deva_core.lookup import layout_lookup
 from deva_core.parameter import DefaultLayout, Parameter, assign, default_vector_rule, following
 from deva_core.plan import plan
+from deva_torch._alike import Work
 from deva_torch._backend import backend, checked_compute_dtype
 from deva_torch._capturable import check as check_capturable
 from deva_torch._groups import (
@@ -27,7 +28,6 @@ from deva_torch._groups import (
 from deva_torch._options import Rounding
 from deva_torch._parameters import check_parameter, is_dtensor, torch_layout
 from deva_torch._precision import Precision
-from deva_torch._step import Work
 from deva_torch._traced import Traceable
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -78,9 +80,24 @@ def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
         values["beta1"], values["beta2"] = two(rule_type, values["betas"])
     entries = {name: values[name] for name in hyperparameters(rule_type)}
     tensors = {name: value for name, value in entries.items() if hasattr(value, "dtype")}
-    numbers = {name: value for name, value in entries.items() if name not in tensors}
+    numbers = tuple((name, value) for name, value in entries.items() if name not in tensors)
+    rule = made(rule_type, *chain.from_iterable(numbers))
     # Tensors were validated at construction; reading one here would wait for its device.
-    return rule_type(**numbers).with_values(**tensors)
+    return rule.with_values(**tensors) if tensors else rule
+
+
+def made(rule_type: type[Rule], *entries: Any) -> Rule:
+    """The rule of these names and values, one after the other; made anew only where they are not those of a step before."""
+    try:
+        return remembered(rule_type, *entries)
+    except TypeError:  # a list, which cannot be looked up, or what the rule refuses
+        return rule_type(**dict(zip(entries[::2], entries[1::2], strict=True)))
+
+
+@lru_cache(maxsize=64, typed=True)
+def remembered(rule_type: type[Rule], *entries: Any) -> Rule:
+    """`made`, by values and their types."""
+    return rule_type(**dict(zip(entries[::2], entries[1::2], strict=True)))
 
 
 def rules_at(

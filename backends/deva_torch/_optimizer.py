@@ -8,13 +8,14 @@ import torch
 
 from deva_core import Rule
 from deva_core.parameter import Parameter
+from deva_torch._alike import Work
 from deva_torch._assigned import Assigned
 from deva_torch._capturable import check_not_capturing, cond, on_device
 from deva_torch._groups import without_callables
 from deva_torch._load import loading
 from deva_torch._parameters import check_gradient
 from deva_torch._precision import COMPENSATION, initial
-from deva_torch._step import Work, advance
+from deva_torch._step import advance
 from deva_torch._traced import advance_traced, outside, traced_backend
 
 Loss = TypeVar("Loss")

@@ -13,10 +13,11 @@ from torch.distributed import ProcessGroup, barrier, get_rank
 from torch.distributed.tensor import DTensor
 
 from deva_core.parameter import Parameter
+from deva_torch._alike import Work
 from deva_torch._exchange import Move, gather, scatter
 from deva_torch._held import Held, field_placements, local, numel
 from deva_torch._precision import Precision, initial, is_narrow
-from deva_torch._step import Work, advance, cost
+from deva_torch._step import advance, cost
 
 CHUNK_BYTES = 2**26
 """Of the parameters that one rank gathers at a time; a larger parameter is gathered alone."""

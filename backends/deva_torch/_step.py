@@ -7,25 +7,17 @@ from typing import Any, NamedTuple
 import torch
 
 from deva_core import Backend, Rule
-from deva_core.parameter import Parameter, fields, finished
+from deva_core.parameter import fields, finished
 from deva_core.stacks import Step
 from deva_core.stacks import advance as advance_step
 from deva_core.telemetry import watched
 from deva_torch import _foreach as foreach
+from deva_torch._alike import Work, advance_alike, sorted_out
 from deva_torch._blocks import blocks, keep_freed_memory, worth_blocks
 from deva_torch._capturable import is_captured
 from deva_torch._device import is_host
 from deva_torch._precision import Precision, Store, move
 from deva_torch._workers import WORTH_A_THREAD, share
-
-
-class Work(NamedTuple):
-    """A parameter, its gradient (already of the sign that descends) and its rule at this step."""
-
-    p: torch.Tensor
-    parameter: Parameter
-    G: torch.Tensor
-    rule: Rule
 
 
 def advance(
@@ -35,14 +27,18 @@ def advance(
     precision: Precision,
 ) -> None:
     """Move each parameter by its rule, device by device."""
+    keep_freed_memory()
     stores = precision.stores([item.p for item in work], slots)
-    devices = list(dict.fromkeys(item.p.device for item in work))
+    devices = list(dict.fromkeys([item.p.device for item in work]))
     for device in devices:
-        here = {k: item for k, item in enumerate(work) if item.p.device == device}
-        b = watched(backend_of(next(iter(here.values())).p))
-        alone = {k: cost(item) for k, item in here.items() if is_host(device.type) and stands_alone(item, b)}
-        share(lambda k, here=here, b=b: advance_on_one_device({k: here[k]}, slots, stores, b), alone)
-        if rest := {k: item for k, item in here.items() if k not in alone}:
+        here = [k for k, item in enumerate(work) if len(devices) == 1 or item.p.device == device]
+        b = watched(backend_of(work[here[0]].p))
+        alike, others = sorted_out(here, work, slots, b)
+        for members in alike:
+            advance_alike([work[k] for k in members], [slots[k] for k in members], [stores[k] for k in members], b)
+        alone = {k: cost(work[k]) for k in others if is_host(device.type) and stands_alone(work[k], b)}
+        share(lambda k, b=b: advance_on_one_device({k: work[k]}, slots, stores, b), alone)
+        if rest := {k: work[k] for k in others if k not in alone}:
             advance_on_one_device(rest, slots, stores, b)
 
 
@@ -62,7 +58,6 @@ def advance_on_one_device(
     work: dict[int, Work], slots: Sequence[dict[str, Any]], stores: Sequence[Store], b: Backend
 ) -> None:
     """Move parameters that share a device."""
-    keep_freed_memory()
     times, steps = begun([slots[k] for k in work]), {}
     for (k, (p, parameter, G, rule)), t in zip(work.items(), times, strict=True):
         state = parameter.from_fields(slots[k])

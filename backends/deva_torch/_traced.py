@@ -15,10 +15,10 @@ from deva_core.backend import eager_cond, working_dtype
 from deva_core.coefficients import Triple
 from deva_core.costs import Costs
 from deva_core.parameter import fields, finished
+from deva_torch._alike import Work
 from deva_torch._backend import backend
 from deva_torch._capturable import is_captured
 from deva_torch._precision import Precision, Store, move
-from deva_torch._step import Work
 
 F = TypeVar("F", bound=Callable[..., Any])
 TRACED = ("multiply_add", "sign")

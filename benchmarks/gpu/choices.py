@@ -10,9 +10,11 @@ from unittest.mock import patch
 import numpy as np
 
 COUNT = 16
-SIDES = (64, 128, 256, 512, 1024, 2048)
-RATIOS = (1, 1.5, 2, 4)
-ROUNDS = 8
+SIDES = (64, 128, 256, 512, 1024, 2048, 4096)
+FORMS = (128, 256, 384, 512, 768, 1024, 2048)
+RATIOS = (1.5, 2, 4)
+LOOPED = (64, 256, 1024)
+ROUNDS = 15
 
 
 def alternating(steps: dict[str, Callable[[], Any]], wait: Callable[[], Any]) -> dict[str, float]:
@@ -51,7 +53,7 @@ def of_torch() -> list[dict[str, Any]]:
     for n in SIDES:
         steps = {name: torch_step((n, n), COUNT, stacked_rows=rows) for name, rows in (("stacks", 2**20), ("alone", 0))}
         rows.append({"question": "stacked_rows", "shape": (n, n), "count": COUNT, **alternating(steps, wait)})
-    for n in (128, 384, 1024):
+    for n in FORMS:
         for ratio in RATIOS:
             shape = (n, int(n * ratio))
             steps = {form: torch_step(shape, COUNT, form=form) for form in ("plain", "gram")}
@@ -68,7 +70,7 @@ def of_jax() -> list[dict[str, Any]]:
     from deva_jax._stack import Stacking
 
     rows = []
-    for n in (64, 256, 1024):
+    for n in LOOPED:
         params = named([np.random.default_rng(k).standard_normal((n, n), dtype=np.float32) for k in range(COUNT)])
         steps: dict[str, Callable[[], Any]] = {}
         for name, loop in (("batched", False), ("loop", True)):

@@ -296,8 +296,8 @@ def a_run_moves_to_numpy_and_back() -> None:
 
 
 def the_gpu_program_can_step_it() -> None:
-    """`benchmarks/gpu.py` times every rule without an error; the figures are NumPy's and mean nothing."""
-    from benchmarks.gpu import timings
+    """`benchmarks/gpu` times every rule without an error; the figures are NumPy's and mean nothing."""
+    from benchmarks.gpu.timings import timings
 
     found = list(timings("cupy", 1, shapes=((4, 6), (2, 3, 4))))
     assert len(found) == 24 and not [case["error"] for case in found if "error" in case]
