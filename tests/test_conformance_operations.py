@@ -12,7 +12,8 @@ from deva_conformance import Broken, Problem, Subject, from_namespace, law, load
 from deva_conformance.faults import LEGAL, kernels
 from deva_conformance.faults.table import killers
 from deva_conformance.laws._operation_bench import INPUTS, Bench
-from deva_conformance.laws._operation_checks import CHECKS, COMPOSED, polar, replaceables, used
+from deva_conformance.laws._operation_checks import CHECKS, COMPOSED, replaceables, used
+from deva_conformance.laws._operation_factors import polar
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
 from deva_core import AdamW, DeVA, DeVAVector, Muon

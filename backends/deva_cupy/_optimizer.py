@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deva_core import Backend, Rule
+import cupy  # pyright: ignore[reportMissingImports]
+
+from deva_core import Backend, OptimizerState, Rule
 from deva_core import Optimizer as CoreOptimizer
+from deva_core.eager import Slot
+from deva_core.parameter import State, unwrapped, wrapped
 from deva_cupy._backend import backend as backend_for
 from deva_cupy._backend import checked_compute_dtype, current_capability
 
@@ -51,6 +55,24 @@ class Optimizer(CoreOptimizer):
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._replacements = replacements
 
+    def step(self, params: Any, grads: Any, state: OptimizerState) -> tuple[Any, OptimizerState]:
+        """One step, as `deva_core.Optimizer.step`; the new state's arrays are C-contiguous."""
+        params, (count, slots) = super().step(params, grads, state)
+        return params, OptimizerState(count, {name: Slot(t, in_rows(S)) for name, (t, S) in slots.items()})
+
     def backend_of(self, leaves: Mapping[str, Any]) -> Backend:
         """The backend given, or CuPy's for the current device."""
         return self.backend or backend_for(self._compute_dtype, current_capability(), self._replacements)
+
+
+def in_rows(state: State) -> State:
+    """The state with its arrays in row order; those that lie so are kept."""
+    return unwrapped({block: type(part)(*map(rows, part)) for block, part in wrapped(state).items()})
+
+
+def rows(x: Any) -> Any:
+    """The array in row order, itself where it is: not `ascontiguousarray`, which gives a scalar an axis.
+
+    cuSOLVER's factors come in column order; a resumed run has rows, and cuBLAS's products differ in the last bit.
+    """
+    return cupy.asarray(x, order="C")

@@ -2,8 +2,9 @@
 
 It exists so that the logic of `deva_cupy` (hosts, policy, namespace, replacements, the boundary) can be run and put
 through the conformance kit on a machine without a GPU. It is stricter than NumPy where CuPy is: host arrays do not mix
-with device arrays, nothing converts silently, reductions stay arrays, 16-bit stacks have no matrix product, and
-between `guard.on` and its end every read of a device value raises. It does not flush subnormals and rounds as a CPU does.
+with device arrays, nothing converts silently, reductions stay arrays, 16-bit stacks have no matrix product, factors of
+QR and eigendecompositions lie in columns (what is computed elementwise in rows), and between `guard.on` and its end
+every read of a device value raises. It does not flush subnormals and rounds as a CPU does.
 
 `install()` puts it in `sys.modules` as `cupy`; do so only in a process of its own, before anything imports CuPy.
 """

@@ -151,6 +151,11 @@ def lift(x: Any) -> Any:
     return tuple(map(lift, x)) if isinstance(x, tuple) else x
 
 
+def computed(x: Any) -> Any:
+    """An elementwise result as a device array: CuPy's lie in rows, NumPy's in the order of their operands."""
+    return tuple(map(computed, x)) if isinstance(x, tuple) else ndarray(np.asarray(x, order="C"))
+
+
 def matmul(a: ndarray, b: ndarray, out: ndarray | None = None) -> ndarray:
     """CuPy 14.2's product: 16-bit factors accumulate in float32; stacks of bfloat16 raise (cupy/cupy#10317)."""
     A, B = lower(a), lower(b)
@@ -167,7 +172,7 @@ def matmul(a: ndarray, b: ndarray, out: ndarray | None = None) -> ndarray:
 def _binary(function: Any, reflected: bool) -> Any:
     def method(self: ndarray, other: Any) -> ndarray:
         x, y = self._host, lower(other)
-        return lift(function(y, x) if reflected else function(x, y))
+        return computed(function(y, x) if reflected else function(x, y))
 
     return method
 
@@ -178,4 +183,4 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
 for _name in ("lt", "le", "gt", "ge", "eq", "ne", "and_", "or_", "xor"):
     setattr(ndarray, f"__{_name.strip('_')}__", _binary(getattr(operator, _name), False))
 for _name in ("neg", "abs", "invert"):
-    setattr(ndarray, f"__{_name}__", (lambda f: lambda self: lift(f(self._host)))(getattr(operator, _name)))
+    setattr(ndarray, f"__{_name}__", (lambda f: lambda self: computed(f(self._host)))(getattr(operator, _name)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.cuda_shim import run
-from tests.fake_cupy._array import Device, guard, lift, lower, matmul, ndarray
+from tests.fake_cupy._array import Device, computed, guard, lift, lower, matmul, ndarray
 
 NAMES = (
     "False_ ScalarType True_ __array_namespace_info__ asmatrix block bmat busday_count busday_offset busdaycalendar"
@@ -28,13 +28,14 @@ READS = ("nonzero", "argwhere", "flatnonzero", "unique", "array_equal", "allclos
 
 def lifted(function: Any, name: str) -> Any:
     """A NumPy function on device arrays."""
+    give = computed if isinstance(function, np.ufunc) or name == "where" else lift
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if name in READS:
             guard.read(f"{name}()")
         result = function(*map(lower, args), **{key: lower(value) for key, value in kwargs.items()})
-        return lift(result)
+        return give(result)
 
     return call
 
@@ -47,13 +48,30 @@ def array(x: Any, dtype: Any = None, copy: bool = True, **options: Any) -> ndarr
 
 def asarray(x: Any, dtype: Any = None, **options: Any) -> ndarray:
     """As `array`; a device array that fits is returned as it is."""
-    fits = isinstance(x, ndarray) and (dtype is None or x.dtype == dtype)
+    fits = isinstance(x, ndarray) and np.asarray(x._host, dtype, **options) is x._host
     return x if fits else array(x, dtype, **options)
 
 
 def asnumpy(x: ndarray) -> np.ndarray:
     """A device array's values on the host."""
     return x.get()
+
+
+def in_columns(X: np.ndarray) -> ndarray:
+    """Matrices on the device that lie there in column order."""
+    return ndarray(np.swapaxes(np.swapaxes(X, -2, -1).copy(), -2, -1))
+
+
+def qr(a: ndarray, mode: str = "reduced") -> tuple[ndarray, ndarray]:
+    """Q as cuSOLVER leaves it, in columns; R in rows."""
+    Q, R = np.linalg.qr(lower(a), mode)
+    return in_columns(Q), ndarray(R)
+
+
+def eigh(a: ndarray, UPLO: str = "L") -> tuple[ndarray, ndarray]:
+    """Eigenvalues, and eigenvectors as cuSOLVER leaves them, in columns."""
+    values, vectors = np.linalg.eigh(lower(a), UPLO)
+    return ndarray(values), in_columns(vectors)
 
 
 class ElementwiseKernel:
@@ -84,6 +102,7 @@ def modules(version: str, capability: str) -> dict[str, ModuleType]:
     cuda.Device = device.Device = Device
     cuda.device = device
     linalg = filled("cupy.linalg", LINALG)
+    vars(linalg).update(qr=qr, eigh=eigh)
     own = {f.__name__: f for f in (array, asarray, asnumpy, matmul, ndarray, ElementwiseKernel)}
     more = {"generic": np.generic, "cuda": cuda, "linalg": linalg, "fft": fft, "is_available": lambda: True}
     vars(cupy).update(own, **more, __version__=version, __path__=[])

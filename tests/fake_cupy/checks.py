@@ -295,6 +295,23 @@ def a_run_moves_to_numpy_and_back() -> None:
             assert distance(first.params[name], end, W[name]) <= 1e-12
 
 
+def a_resumed_run_goes_on_bit_by_bit() -> None:
+    """Factors come in columns, as cuSOLVER's; what a step hands out lies in rows, as what is loaded does."""
+    import cupy
+
+    from deva_cupy import Optimizer
+    from tests.fake_cupy.resumed import goes_on_from_a_file, lies_in_rows
+
+    assert not lies_in_rows(cupy.linalg.qr(cupy.ones((3, 3)))[0])
+    assert not lies_in_rows(cupy.linalg.eigh(cupy.ones((2, 3, 3)))[1])
+    layout = {"(5, 3)": "(q k v r s) in", "(2, 3, 4)": "batch out in"}
+    often = {"precondition_frequency": 2}
+    for rule in (DeVA(**often), DeVA.dialect("authors", **often), DeVA(basis="eigh", **often)):
+        for dtype in ("float32", "float64"):
+            there = [{name: cupy.asarray(X) for name, X in gradients(t, dtype).items()} for t in range(7)]
+            goes_on_from_a_file(Optimizer(rule, layout=layout, compute_dtype="float32"), there[0], there[1:])
+
+
 def the_gpu_program_can_step_it() -> None:
     """`benchmarks/gpu` times every rule without an error; the figures are NumPy's and mean nothing."""
     from benchmarks.gpu.timings import timings
@@ -339,6 +356,7 @@ CHECKS = (
     the_generic_host_takes_its_arrays,
     telemetry_is_numpys_and_reads_nothing_back,
     a_run_moves_to_numpy_and_back,
+    a_resumed_run_goes_on_bit_by_bit,
     the_gpu_program_can_step_it,
     the_kit_accepts_it,
     the_kit_rejects_a_wrong_kernel,
