@@ -27,8 +27,9 @@ class Task:
     powers: tuple[int, ...] = (-3, -2, -1, 0, 1, 2, 3, 4)
 
 
-SHORT = Task(powers=(-2, 0, 1, 4))
-"""Not fewer seeds: of "nothing lost" forty see less than a hundred."""
+SHORT = Task(powers=(-1, 0, 1, 3))
+"""Not fewer seeds: ends are chaotic and their tails long, so that a hundred seeds gave other verdicts on another processor.
+The learning rates are those that were best for Muon and S∞, on each kind of blocks."""
 
 
 def descend(problems: Problems, method: Method, lr: float) -> dict[str, Any]:
