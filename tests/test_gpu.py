@@ -48,7 +48,7 @@ def test_its_steps_and_starts_run_on_a_cpu(library, monkeypatch):
         monkeypatch.setattr(room, "TORCH_DEVICE", "cpu")
     monkeypatch.setattr(timings, "RULES", timings.RULES[:1])
     found = list(timings.timings(library, 1, shapes=((4, 6),)))
-    assert len(found) == 4 and not [case["error"] for case in found if "error" in case]
+    assert len(found) == (2 if library == "jax" else 4) and not [case["error"] for case in found if "error" in case]
     if find_spec("typer"):
         from deva_conformance import Subject, check_backend, law
 

@@ -227,7 +227,7 @@ def tiny():
 
 def make_tiny(monkeypatch):
     monkeypatch.setattr(run, "SETS", TINY)
-    monkeypatch.setattr(run, "COMPILES", 1)
+    monkeypatch.setattr(run, "COMPILES", {"cpu": 1})
     monkeypatch.setattr(memory, "SETS", TINY)
     monkeypatch.setattr(memory, "PEAKS", ("nano", "many"))
     monkeypatch.setattr(memory, "SHAPES", ((4, 4), (4, 8)))

@@ -101,12 +101,15 @@ def command() -> str:
 
 
 def all_rows(plan: Plan, skipped: list[dict[str, str]], tick: Tick, say: Say) -> list[Row]:
-    """Every case; one that fails is noted among the skipped, and the others go on."""
+    """Every case; one that fails is noted among the skipped, and the others go on. Control-C keeps what was measured."""
     rows: list[Row] = []
     for pair, name in plan.cases:
         say(f"{pair.name} on {name}")
         try:
             rows.append(row(pair, name, SETS[name], plan.rounds, tick))
+        except KeyboardInterrupt:
+            skipped.append({"pair": f"{pair.name} on {name}, and what follows", "reason": "interrupted"})
+            break
         except Exception as error:  # whatever a peer raises must not hide the others
             skipped.append({"pair": f"{pair.name} on {name}", "reason": f"{type(error).__name__}: {error}"})
         gc.collect()
