@@ -42,11 +42,11 @@ def jax_stepper(rule: Rule, W: np.ndarray, G: np.ndarray, compute_dtype: str, re
     live["state"], grads = optimizer.init(live["params"]), {"w": jax.numpy.array(G)}
 
     @jax.jit
-    def advanced(params: Any, state: Any) -> Any:
+    def advanced(params: Any, state: Any, grads: Any) -> Any:
         updates, state = optimizer.update(grads, state, params)
         return {"params": optax.apply_updates(params, updates), "state": state}
 
-    return lambda: live.update(advanced(**live)), lambda: jax.block_until_ready(live)
+    return lambda: live.update(advanced(**live, grads=grads)), lambda: jax.block_until_ready(live)
 
 
 def cupy_stepper(rule: Rule, W: np.ndarray, G: np.ndarray, compute_dtype: str, replacements: bool) -> Stepper:
