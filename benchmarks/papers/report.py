@@ -43,10 +43,9 @@ def signed(pair: tuple[float, float]) -> str:
     return f"{pair[0]:+.2f} ± {pair[1]:.2f}"
 
 
-def judged(pair: tuple[float, float], errors: float = 2.0) -> str:
-    """Lower by more than so many standard errors, higher by as much, or neither."""
-    limit = errors * pair[1]
-    return "yes" if pair[0] < -limit else "no" if pair[0] > limit else "not certain"
+def judged(pair: tuple[float, float]) -> str:
+    """Lower by more than two standard errors, higher by as much, or neither."""
+    return "yes" if pair[0] < -2 * pair[1] else "no" if pair[0] > 2 * pair[1] else "not certain"
 
 
 def minutes(result: Result) -> str:
