@@ -9,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import deva_torch
-from deva_core import AdaGO, AdamW, Backend, DeVA, DeVAVector, Muon, Optimizer
+from deva_core import AdaGO, AdamW, Backend, DeVA, DeVAVector, Muon, Optimizer, observe
 from deva_core.costs import Costs
+from deva_core.parameter import Parameter
 from deva_torch import RuleOptimizer
 from deva_torch._blocks import CACHED
 
@@ -91,6 +92,21 @@ def test_states_hold_no_more_memory_whatever_gradients_are_missing():
     params, optimizer = walked(RuleOptimizer, Muon(), [(4, 6)] * 6, steps=6, missing=missing)
     held, size = storages(optimizer, params)
     assert sum(held.values()) == size
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+def test_parameters_that_are_alike_are_no_steps_of_their_own(rule, monkeypatch):
+    """Python's work for each is what small matrices pay for; the numbers are those of steps of their own, bit for bit."""
+    shapes, asked = [(4, 6)] * 3 + [(5,)] * 3, []
+    steps = Parameter.steps
+    monkeypatch.setattr(Parameter, "steps", lambda self, *given: asked.append(self.name) or steps(self, *given))
+    params, _ = walked(RuleOptimizer, rule, shapes)
+    assert not asked
+    with observe():
+        others, _ = walked(RuleOptimizer, rule, shapes)
+    assert len(asked) == 4 * len(shapes)
+    for p, q in zip(params, others, strict=True):
+        assert torch.equal(p, q)
 
 
 def test_narrow_parameters_round_once():
