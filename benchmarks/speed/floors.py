@@ -51,6 +51,16 @@ def floor(products: Products, operations: dict[Group, int | None], step: float, 
     }
 
 
+def whole_share(groups: list[dict[str, Any]], step: float) -> float:
+    """The share in the algorithms' own operations, as if no symmetric product came by halves."""
+    own = {"plain": "plain_flops", "Gram": "gram_flops"}
+    seconds = (
+        group[own.get(group["algorithm"].partition(",")[0], "flops")] / group["rate_gflops_per_second"] / 1e9
+        for group in groups
+    )
+    return sum(seconds) / step
+
+
 def row(products: Products, group: Group, operations: int | None, warm_up: int) -> dict[str, Any]:
     """One group: its algorithm, its operations, and their time at the measured rate."""
     count = products.groups[group]

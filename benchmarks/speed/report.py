@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.speed.floors import whole_share
 from benchmarks.speed.result import Result, Row
 
 Rows = list[list[str]]
@@ -83,6 +84,7 @@ FLOOR_HEAD = [
     "products alone, GFLOP/s",
     "floor, ms",
     "share",
+    "in the algorithm's operations",
     "target",
 ]
 
@@ -98,6 +100,7 @@ def floor_cells(row: Row, side: str) -> list[str]:
     head = [row["title"], row["set"], side, algorithms(found["groups"])]
     rate, seconds = found["rate_gflops_per_second"], milliseconds(found["seconds"])
     figures = [f"{found['flops'] / 1e9:.3g}", f"{rate:.0f}", seconds, f"{found['share']:.0%}"]
+    figures.append(f"{whole_share(found['groups'], row[side]['median']):.0%}")
     target = f"≥ {found['target']:.0%}: {'yes' if found.get('met') else 'no'}" if "target" in found else "–"
     return [*head, *figures, target]
 
