@@ -62,7 +62,7 @@ evidence: setup ## the papers' experiments, and docs/evidence.md; SHORT=--short 
 	$(BIN)/python -m benchmarks.papers run $(SHORT)
 	$(if $(SHORT),,$(BIN)/python -m benchmarks.papers page)
 
-gpu: setup ## the kit and timings on every GPU library here; says so where there is none
+gpu: setup ## the kit, checks and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu
 
 clean: ## remove what these commands made

@@ -2,7 +2,7 @@
 
 `Optimizer` is `deva_core.Optimizer` on CuPy; `save` and `load` its portable checkpoint;
 `start` is the entry point `deva.backends:cupy`.
-What has been verified without a GPU, and what has never run on one: docs/backends/cupy.md.
+What is verified without a GPU: docs/backends/cupy.md. What was run on one, an H200: docs/gpu.md.
 """
 
 from importlib import import_module

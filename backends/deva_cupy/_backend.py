@@ -12,8 +12,8 @@ from deva_core import Backend
 from deva_cupy._kernels import REPLACEMENTS
 
 WORTH_A_LAUNCH = 2**29
-"""Multiply-adds in one product from which 16-bit stacks go to cuBLAS matrix by matrix. On an H200 products of 512 are three
-times as quick together in float32, products of 1024 a quarter quicker one by one (docs/gpu.md)."""
+"""Multiply-adds in one product from which 16-bit stacks go to cuBLAS matrix by matrix. On an H200 products of 512 rows
+are quicker together in float32, products of 1024 rows one by one (docs/gpu.md)."""
 
 COMPUTE_DTYPES = ("float16", "bfloat16", "float32", "float64")
 

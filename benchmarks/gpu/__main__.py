@@ -4,7 +4,7 @@
 
 kit: the conformance kit on each library. checks: CUDA graphs, waits for the device and peak memory, of torch. choices: the
 thresholds of the cost models, each tried. timings: a step of each rule on one parameter. Against the peers:
-`python -m benchmarks.speed --device cuda`.
+`python -m benchmarks.speed --device cuda`. docs/gpu.md from published results: `python -m benchmarks.gpu.page`.
 
 Writes one JSON report with device, driver and versions. Without a device it says so, writes nothing and ends with
 status 0; with one, status 1 if a law is broken. Timings are medians over steps; `enqueue_ms` is how long the call held
