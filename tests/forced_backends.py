@@ -25,8 +25,10 @@ def small_thresholds():
     """Parts of three entries, QR by Cholesky from two columns on, symmetric products by halves."""
     with (
         mock.patch("deva_torch._blocks.CACHED", 3),
-        mock.patch("deva_torch._replacements.WORTH_CHOLESKY", 2),
-        mock.patch("deva_torch._replacements.WORTH_HALVING", 1),
+        mock.patch("deva_torch._qr.WORTH_CHOLESKY", 2),
+        mock.patch("deva_torch._products.WORTH_HALVING", 1),
+        mock.patch("deva_torch._qr.WORTH_PANELS", 1),
+        mock.patch("deva_torch._qr.PANEL", 2),
         mock.patch("deva_torch._step.WORTH_A_THREAD", 1),
         mock.patch("deva_numpy._replacements.CACHED", 3),
     ):

@@ -12,7 +12,8 @@ from deva_core.coefficients import Triple
 from deva_core.costs import Costs, Tried
 from deva_core.trial import gram_is_as_good
 from deva_torch._device import is_host
-from deva_torch._replacements import REPLACEMENTS, matmul
+from deva_torch._products import matmul
+from deva_torch._replacements import REPLACEMENTS
 
 
 def checked_compute_dtype(value: Any) -> torch.dtype | None:

@@ -1,46 +1,29 @@
 """Faster functions for core's replaceable ones; `python -m benchmarks.replacements` shows what each gains."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from deva_core import Backend
-from deva_core.basis import outer_ema as plain_outer_ema
 from deva_core.basis import take as plain_take
 from deva_core.elementwise import descent as plain_descent
 from deva_core.elementwise import ema as plain_ema
 from deva_core.elementwise import ema_and_ahead as plain_ema_and_ahead
 from deva_core.linalg import frobenius as plain_frobenius
-from deva_core.linalg import positive_qr as plain_positive_qr
 from deva_core.linalg import unit as plain_unit
 from deva_torch._blocks import blocks
 from deva_torch._device import on_host
+from deva_torch._products import gram, multiply_add, outer_ema, symmetric_multiply_add
+from deva_torch._qr import positive_qr
 
 RANGE = 2.0**-50, 2.0**50
 """Norms whose square and whose parts' squares are far from float32's limits."""
-
-WORTH_HALVING, PANELS, LONGEST = 4 * 384**3, 4, 512
-"""Multiplications, times bytes of an entry, from which a symmetric product is computed by halves; in how many panels, of
-how many rows at most."""
-
-WORTH_CHOLESKY, INDEPENDENT = 64, 0.3
-"""Sides from which QR goes by Cholesky, and the smallest pivot of columns of length 1 for which that is as accurate."""
-
-PROBES, OVERLAP = 32, 2.4
-"""Before the work of Cholesky, its success is guessed: so many columns, and the most of the squares of their products with
-the others. (Columns whose smallest pivot is 0.3 reach about 2.3.)"""
 
 
 def scalar(x: Any, X: torch.Tensor) -> Any:
     """The number that belongs to a matrix X without its axes, so that parts of X of any shape take it."""
     return x.reshape(()) if isinstance(x, torch.Tensor) and X.ndim <= 2 else x
-
-
-def matmul(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
-    """`A @ B`; of two stacks in one operation, where `@` takes five."""
-    return torch.bmm(A, B) if A.ndim == B.ndim == 3 else A @ B
 
 
 def ema(average: torch.Tensor, new: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
@@ -74,18 +57,6 @@ def descent(direction: torch.Tensor, length: Any, W: torch.Tensor, decay: Any, b
     return delta
 
 
-def multiply_add(
-    beta: float, C: torch.Tensor, alpha: float, A: torch.Tensor, B: torch.Tensor, b: Backend
-) -> torch.Tensor:
-    """The sum inside the product's kernel."""
-    if C.ndim == 2:
-        return torch.addmm(C, A, B, beta=beta, alpha=alpha)
-    if C.ndim == 3:
-        return torch.baddbmm(C, A, B, beta=beta, alpha=alpha)
-    flat = (x.reshape(-1, *x.shape[-2:]) for x in (C, A, B))
-    return torch.baddbmm(*flat, beta=beta, alpha=alpha).reshape(C.shape)
-
-
 def plus_identity(Z: torch.Tensor, a: float, b: Backend) -> torch.Tensor:
     """Without a second matrix."""
     Q = Z.clone()
@@ -113,85 +84,12 @@ def donated_stack(arrays: list[torch.Tensor], b: Backend) -> torch.Tensor:
     return base if in_order else torch.stack(arrays)
 
 
-def worth_halves(X: torch.Tensor) -> bool:
-    """Whether X times a matrix of its transposed shape gains from halves, where the result is symmetric."""
-    large = X.ndim == 2 and X.shape[0] * X.numel() * X.itemsize >= WORTH_HALVING
-    return large and on_host(X)
-
-
-def by_halves(C: torch.Tensor, fill: Callable[[torch.Tensor, int, int], Any]) -> torch.Tensor:
-    """Symmetric C: `fill` writes rows i to j up to column j, a part of C; the other half is copied."""
-    n = C.shape[0]
-    size = min(LONGEST, -(-n // PANELS))
-    for start in range(0, n, size):
-        end = min(start + size, n)
-        fill(C[start:end, :end], start, end)
-        for above in range(0, start, size):
-            C[above : above + size, start:end].copy_(C[start:end, above : above + size].mT)
-    return C
-
-
-def symmetric_multiply_add(
-    beta: float, R: torch.Tensor, alpha: float, A: torch.Tensor, B: torch.Tensor, b: Backend
-) -> torch.Tensor:
-    """The half above the diagonal is copied where that is cheaper than its products."""
-    if not worth_halves(A):
-        return multiply_add(beta, R, alpha, A, B, b)
-
-    def fill(out: torch.Tensor, i: int, j: int) -> None:
-        torch.addmm(R[i:j, :j], A[i:j], B[:, :j], beta=beta, alpha=alpha, out=out)
-
-    return by_halves(torch.empty_like(R), fill)
-
-
-def gram(X: torch.Tensor, b: Backend) -> torch.Tensor:
-    """By halves, as `symmetric_multiply_add`."""
-    if not worth_halves(X):
-        return matmul(X, X.mT)
-    n = X.shape[0]
-    return by_halves(X.new_empty(n, n), lambda out, i, j: torch.mm(X[i:j], X[:j].mT, out=out))
-
-
-def outer_ema(C: torch.Tensor, G: torch.Tensor, beta: Any, b: Backend) -> torch.Tensor:
-    """Into the donated average, by halves."""
-    if isinstance(beta, torch.Tensor) or C.ndim > 2:
-        return plain_outer_ema.__wrapped__(C, G, beta, b)
-    if not worth_halves(G):
-        return C.addmm_(G, G.mT, beta=beta, alpha=1 - beta)
-    return by_halves(C, lambda out, i, j: out.addmm_(G[i:j], G[:j].mT, beta=beta, alpha=1 - beta))
-
-
 def take(X: torch.Tensor, order: torch.Tensor, axis: int, b: Backend) -> torch.Tensor:
     """Whole rows or columns at once; nothing where the order is kept, which a CPU tells at once."""
     if order.ndim > 1 or X.shape[axis] <= 1:
         return plain_take.__wrapped__(X, order, axis, b)
     kept = on_host(order) and torch.equal(order, torch.arange(len(order)))
     return X if kept else X.index_select(axis, order)
-
-
-def positive_qr(A: torch.Tensor, b: Backend) -> torch.Tensor:
-    """By Cholesky where the columns, made as long as each other, are far from dependent: near an eigenbasis they are.
-
-    Then its error is Householder's, and the work that of a product. A CPU tells at once whether it is so.
-    """
-    n = A.shape[-1]
-    if not on_host(A) or A.ndim > 2 or n < WORTH_CHOLESKY:
-        return plain_positive_qr.__wrapped__(A, b)
-    squares, probes = A.square().sum(0), slice(None, None, max(1, n // PROBES))
-    overlaps = (A.mT @ A[:, probes]).square_().div_(squares[probes]).div_(squares[:, None])
-    if overlaps.sum(0).max() < 1 + OVERLAP:
-        X = A / squares.sqrt_()
-        L, failed = torch.linalg.cholesky_ex(gram(X.mT, b))
-        if not failed and L.diagonal().min() > INDEPENDENT:
-            return torch.linalg.solve_triangular(L.mT, X, upper=True, left=False)
-    return householder(A)
-
-
-def householder(A: torch.Tensor) -> torch.Tensor:
-    """The orthogonal factor as LAPACK computes it; of R only the diagonal is looked at."""
-    reflectors, weights = torch.geqrf(A)
-    signs = torch.where(reflectors.diagonal() < 0, -1.0, 1.0).to(A.dtype)
-    return torch.linalg.householder_product(reflectors, weights).mul_(signs)
 
 
 def euclidean(X: torch.Tensor) -> torch.Tensor:
