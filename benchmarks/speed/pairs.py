@@ -202,8 +202,9 @@ ADAMW = torch_optim("AdamW", lr=LR, weight_decay=DECAY, foreach=True)
 OUR_MUON_WORDS = 'deva_torch.Muon, compute_dtype="bfloat16"'
 OUR_DEVA_WORDS = 'deva_torch.DeVA, canonical basis (a sweep a refresh), relative eps, compute_dtype="bfloat16"'
 IN_BF16: Any = dict(products="bfloat16")
-REFRESHES: Any = dict(statistic="mean", warm_up=1, cycle=10)
-"""The first step, which finds the first bases, is apart; of ten counted ones one refreshes, on both sides."""
+REFRESHES: Any = dict(statistic="mean", warm_up=1, cycle=10, rounds=3.0)
+"""The first step, which finds the first bases, is apart; of ten counted ones one refreshes, on both sides. A refresh is ten
+steps long, and its noise the mean's: more rounds than elsewhere."""
 
 PAIRS = (
     Pair(
