@@ -64,6 +64,7 @@ evidence: setup ## the papers' experiments, and docs/evidence.md; SHORT=--short 
 
 gpu: setup ## the kit, checks and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu
+	$(if $(shell nvidia-smi -L 2>/dev/null),$(BIN)/python -m benchmarks.speed --device cuda --part pairs --part dispatches --out out/gpu-speed.json)
 
 clean: ## remove what these commands made
 	rm -rf .venv site dist out .pytest_cache .ruff_cache .import_linter_cache

@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from benchmarks.speed import (
     result,
     run,
     sets,
+    sides,
 )
 from benchmarks.speed.floors import counted
 from benchmarks.speed.published_numpy import SingleDeviceMuon
@@ -209,6 +211,16 @@ def test_extra_bytes_are_the_most_that_was_there_at_once():
         return torch.empty(500_000)
 
     assert memory.extra_bytes(allocate) == pytest.approx(4_000_000, rel=0.01)
+
+
+@pytest.mark.parametrize(("device", "why"), [("gpu", "must be"), ("cuda", "finds no CUDA device")])
+def test_a_device_that_is_not_there_is_refused(device, why, monkeypatch):
+    from typer import BadParameter
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(BadParameter, match=why):
+        program.measure(mock.Mock(invoked_subcommand=None), device=device)
+    assert sides.DEVICE == "cpu"
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------

@@ -43,7 +43,12 @@ def measure(
     from benchmarks.speed import machine, peers, report, result
     from benchmarks.speed.run import PARTS, Plan
 
-    machine.use(device, threads)
+    if device not in ("cpu", "cuda"):
+        raise typer.BadParameter(f'--device must be "cpu" or "cuda", got {device!r}')
+    try:
+        machine.use(device, threads)
+    except RuntimeError as error:
+        raise typer.BadParameter(str(error)) from None
     given = {"deva-authors": deva_authors, "soap-authors": soap_authors}
     peers.CHECKOUTS.update({name: path for name, path in given.items() if path})
     everything = not (sets or pairs or parts or device != "cpu")

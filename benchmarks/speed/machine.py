@@ -17,11 +17,15 @@ LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def use(device: str, threads: int) -> None:
     """A CPU with so many threads, or a GPU."""
-    sides.DEVICE = device
     if device == "cpu":
         use_threads(threads)
-    else:
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"--device {device}: torch {torch.__version__} finds no CUDA device")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    sides.DEVICE = device
 
 
 def use_threads(threads: int) -> None:
