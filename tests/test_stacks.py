@@ -151,6 +151,19 @@ def test_a_large_embedding_is_stepped_in_parts(dtype):
     torch.testing.assert_close(fast[0], plain[0], rtol=2e-6 if dtype == torch.float32 else 2**-7, atol=1e-6)
 
 
+def test_several_large_embeddings_are_in_parts_too_and_in_no_stack():
+    """A stack of them would be copied, and be out of a cache between any two operations."""
+    params = parameters([(CACHED // 64 + 7, 64)] * 2, torch.float32)
+    optimizer = RuleOptimizer(params, AdamW())
+    for p in params:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    with Operations() as operations:
+        optimizer.step()
+    assert not operations.seen["aten.stack.default"]
+    assert all(optimizer.state[p]["exp_avg"]._base is None for p in params)
+
+
 @pytest.mark.parametrize("shape", [(300, 400), (400, 300)])
 @pytest.mark.parametrize("rule", [Muon(weight_decay=0.1), AdaGO(), DeVA()], ids=lambda rule: type(rule).__name__)
 def test_large_matrices_are_stepped_in_parts(rule, shape):

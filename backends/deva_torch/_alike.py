@@ -10,6 +10,7 @@ from deva_core.parameter import Parameter
 from deva_core.stacks import Columns, together, unstacked
 from deva_core.stacks import advance as advance_step
 from deva_torch import _foreach as foreach
+from deva_torch._blocks import worth_blocks
 from deva_torch._precision import Store, move
 
 
@@ -34,12 +35,18 @@ def sorted_out(
         plain = parameter.is_plain and type(t) is int
         found.setdefault((id(rule), plain, p.shape, p.dtype, G.dtype, t if plain else 0), []).append(k)
     alike, others = [], []
-    for (_, plain, shape, *_), members in found.items():
-        most = b.costs.stack_size(shape) if plain and 0 not in shape and b.costs.stacks(shape) else 1
+    for (_, plain, *_), members in found.items():
+        most = stack_size(work[members[0]], b) if plain else 1
         for start in range(0, len(members), most):
             part = members[start : start + most]
             alike.append(part) if len(part) > 1 else others.extend(part)
     return alike, others
+
+
+def stack_size(item: Work, b: Backend) -> int:
+    """How many parameters like this one stack may hold; 1 where they are better stepped one by one."""
+    shape, in_parts = item.p.shape, item.rule.elementwise and worth_blocks(item.p, item.G)
+    return b.costs.stack_size(shape) if 0 not in shape and b.costs.stacks(shape) and not in_parts else 1
 
 
 def advance_alike(work: list[Work], slots: list[dict[str, Any]], stores: Sequence[Store], b: Backend) -> None:
