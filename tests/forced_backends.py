@@ -99,6 +99,11 @@ def numpy(rule, params, **options):
         return Forced(deva_numpy.start(rule, params, **options))
 
 
+def accelerator_operations():
+    """What torch's runs compute with where no device is a host."""
+    return replace(torch_start.operations(), precision=no_host)
+
+
 def torch_operations():
     """What torch's forced runs compute with: the due error is that of the form which they are forced into."""
     honest = torch_start.operations()
@@ -107,8 +112,8 @@ def torch_operations():
 
 for forced, honest, operations in (
     (torch, torch_start.start, torch_operations),
-    (torch_accelerator, torch_start.start, torch_start.operations),
-    (torch_captured, torch_start.start, torch_start.operations),
+    (torch_accelerator, torch_start.start, accelerator_operations),
+    (torch_captured, torch_start.start, accelerator_operations),
     (numpy, numpy_start.start, numpy_start.operations),
 ):
     forced.capabilities, forced.operations = honest.capabilities, operations

@@ -44,8 +44,7 @@ def test_a_kit_run_is_reported_with_its_verdict():
 def test_its_steps_and_starts_run_on_a_cpu(library, monkeypatch):
     """Their figures mean nothing there."""
     pytest.importorskip(library)
-    for room in (kit, timings):
-        monkeypatch.setattr(room, "TORCH_DEVICE", "cpu")
+    monkeypatch.setattr(devices, "TORCH_DEVICE", "cpu")
     monkeypatch.setattr(timings, "RULES", timings.RULES[:1])
     found = list(timings.timings(library, 1, shapes=((4, 6),)))
     assert len(found) == (2 if library == "jax" else 4) and not [case["error"] for case in found if "error" in case]
@@ -74,7 +73,7 @@ def after_three_steps(optimizer):
 def test_the_checks_of_torch_run_on_a_cpu(monkeypatch):
     """What stands for a graph makes the steps of Python; nothing waits; sizes are not measured."""
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(checks, "DEVICE", "cpu")
+    monkeypatch.setattr(devices, "TORCH_DEVICE", "cpu")
     monkeypatch.setattr(checks, "STEPS", 5)
     monkeypatch.setattr(checks, "captured", after_three_steps)
     for name in ("synchronize", "set_sync_debug_mode", "reset_peak_memory_stats"):

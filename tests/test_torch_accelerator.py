@@ -9,7 +9,9 @@ torch = pytest.importorskip("torch")
 
 import deva_torch  # noqa: E402
 from deva_core import AdaGO, AdamW, DeVA, DeVAVector, Muon  # noqa: E402
+from deva_core.linalg import frobenius, unit  # noqa: E402
 from deva_torch import RuleOptimizer  # noqa: E402
+from deva_torch._backend import backend  # noqa: E402
 from tests.fake_cuda import NoReads, fake_cuda  # noqa: E402
 from tests.forced_backends import no_host  # noqa: E402
 from tests.test_stacks import SHAPES, Plain, walked  # noqa: E402
@@ -105,3 +107,26 @@ def test_without_a_host_choices_are_the_accelerators():
     with no_host():
         assert optimizer._backend(params[0]).compute_dtype == torch.bfloat16
         assert optimizer._backend(params[0]).costs.stacks((200, 200))
+
+
+def test_zero_stays_zero_where_subnormal_numbers_are_flushed():
+    """As some devices do: what zero is divided by must be no such number."""
+    X = torch.zeros(2, 3, 4)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor does not flush")
+    try:
+        with no_host():
+            b = backend("cpu", torch.float32)
+            assert not unit(X, torch.float32, b).any() and not frobenius(X, b).any()
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_small_and_large_matrices_are_as_long_as_core_says():
+    """Where squares leave float32's range, and below its normal numbers."""
+    X = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    X = X * torch.tensor([1e-42, 1e-30, 1.0, 1e25, 1e37]).reshape(-1, 1, 1)
+    with no_host():
+        b = backend("cpu", torch.float32)
+        for function, given in ((unit, (X, torch.float32)), (frobenius, (X,))):
+            torch.testing.assert_close(function(*given, b), function.__wrapped__(*given, b), rtol=1e-5, atol=0)

@@ -348,3 +348,14 @@ def test_a_matrix_rule_can_be_called_by_a_rule_object_too():
     assert same(
         train(a, deva_torch.Muon(a.parameters(), lr=0.1)), train(b, RuleOptimizer(b.parameters(), Muon(lr=0.1)))
     )
+
+
+def test_a_bool_is_no_learning_rate_though_it_equals_one():
+    """Rules are kept from step to step by their values, and by their values' types."""
+    p = torch.nn.Parameter(torch.ones(3, 2))
+    p.grad = torch.ones(3, 2)
+    optimizer = deva_torch.Muon([p], lr=1)
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = True
+    with pytest.raises(TypeError, match=r"Muon\.lr must be a number"):
+        optimizer.step()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import torch
@@ -80,24 +79,23 @@ def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
         values["beta1"], values["beta2"] = two(rule_type, values["betas"])
     entries = {name: values[name] for name in hyperparameters(rule_type)}
     tensors = {name: value for name, value in entries.items() if hasattr(value, "dtype")}
-    numbers = tuple((name, value) for name, value in entries.items() if name not in tensors)
-    rule = made(rule_type, *chain.from_iterable(numbers))
+    rule = made(rule_type, {name: value for name, value in entries.items() if name not in tensors})
     # Tensors were validated at construction; reading one here would wait for its device.
     return rule.with_values(**tensors) if tensors else rule
 
 
-def made(rule_type: type[Rule], *entries: Any) -> Rule:
-    """The rule of these names and values, one after the other; made anew only where they are not those of a step before."""
+def made(rule_type: type[Rule], values: Mapping[str, Any]) -> Rule:
+    """The rule of these values, made anew only where they are not those of a step before."""
     try:
-        return remembered(rule_type, *entries)
+        return remembered(rule_type, **values)
     except TypeError:  # a list, which cannot be looked up, or what the rule refuses
-        return rule_type(**dict(zip(entries[::2], entries[1::2], strict=True)))
+        return rule_type(**values)
 
 
-@lru_cache(maxsize=64, typed=True)
-def remembered(rule_type: type[Rule], *entries: Any) -> Rule:
+@lru_cache(maxsize=64, typed=True)  # typed: True is equal to 1, and no learning rate
+def remembered(rule_type: type[Rule], /, **values: Any) -> Rule:
     """`made`, by values and their types."""
-    return rule_type(**dict(zip(entries[::2], entries[1::2], strict=True)))
+    return rule_type(**values)
 
 
 def rules_at(

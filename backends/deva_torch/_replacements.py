@@ -105,9 +105,12 @@ def in_range(size: torch.Tensor) -> bool:
 
 
 def divisor(X: torch.Tensor, order: float) -> torch.Tensor:
-    """A norm of each matrix, axes kept, as what X can be divided by: in place of zero the smallest number there is."""
-    limits = torch.finfo(X.dtype)
-    return torch.linalg.vector_norm(X, order, (-2, -1), keepdim=True).clamp_min_(limits.smallest_normal * limits.eps)
+    """A norm of each matrix, axes kept, as what X can be divided by: at least the smallest normal number, a power of two.
+
+    Zero stays zero; smaller numbers than that would be zero too on devices that flush them.
+    """
+    norm = torch.linalg.vector_norm(X, order, (-2, -1), keepdim=True)
+    return norm.clamp_min_(torch.finfo(X.dtype).smallest_normal)
 
 
 def frobenius(X: torch.Tensor, b: Backend) -> torch.Tensor:

@@ -38,7 +38,7 @@ def report(found: dict[str, str], reasons: dict[str, str], options: argparse.Nam
     for part, library, measure in measurements(options.steps):
         if part in options.part and library in found:
             print(f"{part} on {library} …", flush=True)
-            backends[library][part] = attempted(measure)
+            backends[library][part] = checks.attempted(measure)
     return {
         "program": "benchmarks/gpu",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,14 +55,6 @@ def measurements(steps: int) -> list[tuple[str, str, Callable[[], Any]]]:
     looked = [("checks", "torch", checks.of_torch), ("checks", "cupy", timings.all_reads_back)]
     chosen = [("choices", library, tried) for library, tried in choices.TRIED.items()]
     return [*looked, *chosen, *timed]
-
-
-def attempted(measure: Callable[[], Any]) -> Any:
-    """What is measured, or how that failed."""
-    try:
-        return measure()
-    except Exception as error:  # whatever a library raises on a device that this was not written on
-        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What only a device can show of torch: captured graphs, waits for the device, peak memory, dispatched operations."""
+"""What only a device can show of torch: captured graphs, waits for the device, peak memory."""
 
 import statistics
 import time
@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.gpu import devices
 from benchmarks.speed.sets import SETS, Shape, arrays, size
 
-DEVICE = "cuda"
 CAPTURABLE = ("Muon", "AdaGO", "AdamW", "DeVAVector")
 RULES = (*CAPTURABLE, "DeVA")
 STEPS = 30
@@ -19,7 +19,7 @@ def parameters(shapes: list[Shape], seed: int = 0) -> list[Any]:
     """On the device, gradients with them."""
     import torch
 
-    params = [torch.nn.Parameter(torch.from_numpy(W).to(DEVICE)) for W in arrays(shapes, seed)]
+    params = [torch.nn.Parameter(torch.from_numpy(W).to(devices.TORCH_DEVICE)) for W in arrays(shapes, seed)]
     give(params, shapes, seed + 1)
     return params
 
@@ -152,5 +152,5 @@ def attempted(measure: Callable[[], Any]) -> Any:
     """What is measured, or how that failed: the others are worth having."""
     try:
         return measure()
-    except Exception as error:
+    except Exception as error:  # whatever a library raises on a device that this was not written on
         return {"error": f"{type(error).__name__}: {error}"}

@@ -1,13 +1,15 @@
 """The thresholds of the cost models on a GPU, each tried on both sides: which choice is quicker, by shape."""
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+
+from benchmarks.gpu import devices
+from benchmarks.speed.alternating import alternate
 
 COUNT = 16
 SIDES = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -17,17 +19,27 @@ LOOPED = (64, 256, 1024)
 ROUNDS = 15
 
 
+class Waited:
+    """A side of `alternate`: a function, and the wait for what it enqueued."""
+
+    def __init__(self, run: Callable[[], Any], wait: Callable[[], Any]) -> None:
+        self.run, self.wait = run, wait
+
+    def give(self, gradients: Any) -> None:
+        """Nothing new; the device is idle when the clock starts."""
+        self.wait()
+
+    def step(self) -> None:
+        """One, finished."""
+        self.run()
+        self.wait()
+
+
 def alternating(steps: dict[str, Callable[[], Any]], wait: Callable[[], Any]) -> dict[str, float]:
     """Medians of milliseconds, one step of each in turn."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(ROUNDS + 2):
-        for name, step in steps.items():
-            wait()
-            begun = time.perf_counter()
-            step()
-            wait()
-            times[name].append(1e3 * (time.perf_counter() - begun))
-    return {name: statistics.median(found[2:]) for name, found in times.items()}
+    sides = {name: Waited(step, wait) for name, step in steps.items()}
+    times = alternate(sides, range(ROUNDS + 2), ROUNDS, warm_up=2).rounds
+    return {name: 1e3 * statistics.median(found) for name, found in times.items()}
 
 
 def torch_step(shape: tuple[int, int], count: int, **costs: Any) -> Callable[[], Any]:
@@ -37,11 +49,11 @@ def torch_step(shape: tuple[int, int], count: int, **costs: Any) -> Callable[[],
     import deva_torch
     from deva_torch._backend import default_costs
 
-    params = [torch.nn.Parameter(torch.randn(shape, device="cuda")) for _ in range(count)]
+    params = [torch.nn.Parameter(torch.randn(shape, device=devices.TORCH_DEVICE)) for _ in range(count)]
     for p in params:
-        p.grad = torch.randn(shape, device="cuda")
+        p.grad = torch.randn(shape, device=devices.TORCH_DEVICE)
     optimizer = deva_torch.Muon(params)
-    optimizer.costs = replace(default_costs("cuda", torch.bfloat16), **costs)
+    optimizer.costs = replace(default_costs(devices.TORCH_DEVICE, torch.bfloat16), **costs)
     return optimizer.step
 
 

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+TORCH_DEVICE = "cuda"
+
 PACKAGES = (
     "deva-optim",
     "numpy",

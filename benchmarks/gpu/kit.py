@@ -14,12 +14,12 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.gpu import devices
 from deva_core import Rule
 from deva_core.capabilities import Capabilities, Operations
 from deva_core.parameter import stacks_of_out_in
 
 ROOT = Path(__file__).parent.parent.parent
-TORCH_DEVICE = "cuda"
 
 
 def torch_start(rule: Rule, params: Any, *, compiled: Any = None, replacements: bool = True, **options: Any) -> Any:
@@ -27,7 +27,7 @@ def torch_start(rule: Rule, params: Any, *, compiled: Any = None, replacements: 
     from deva_torch import _start
 
     def on_device(x: np.ndarray, convert: Any = _start.to_torch) -> Any:
-        return convert(x).to(TORCH_DEVICE)
+        return convert(x).to(devices.TORCH_DEVICE)
 
     moving = partial(patch.object, _start, "to_torch", on_device)
 
@@ -57,7 +57,9 @@ def torch_operations() -> Operations:
     from deva_torch._convert import to_numpy, to_torch
 
     return Operations(
-        backend=backend(TORCH_DEVICE, torch.float32), asarray=lambda x: to_torch(x).to(TORCH_DEVICE), asnumpy=to_numpy
+        backend=backend(devices.TORCH_DEVICE, torch.float32),
+        asarray=lambda x: to_torch(x).to(devices.TORCH_DEVICE),
+        asnumpy=to_numpy,
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu import devices
 from deva_core import AdaGO, DeVA, Muon, Rule
 
-TORCH_DEVICE = "cuda"
 SHAPES = ((1024, 1024), (1024, 4096), (64, 128, 512), (4, 1024, 1024))
 RULES = (Muon(), AdaGO(), DeVA())
 Stepper = tuple[Callable[[], None], Callable[[], Any]]
@@ -23,11 +23,11 @@ def torch_stepper(rule: Rule, W: np.ndarray, G: np.ndarray, compute_dtype: str, 
 
     from deva_torch import RuleOptimizer
 
-    p = torch.nn.Parameter(torch.tensor(W, device=TORCH_DEVICE))
-    p.grad = torch.tensor(G, device=TORCH_DEVICE)
+    p = torch.nn.Parameter(torch.tensor(W, device=devices.TORCH_DEVICE))
+    p.grad = torch.tensor(G, device=devices.TORCH_DEVICE)
     optimizer = RuleOptimizer([("w", p)], rule, layout="... out in", compute_dtype=compute_dtype)
     optimizer.replacements = replacements
-    return optimizer.step, getattr(torch, TORCH_DEVICE).synchronize
+    return optimizer.step, getattr(torch, devices.TORCH_DEVICE).synchronize
 
 
 def jax_stepper(rule: Rule, W: np.ndarray, G: np.ndarray, compute_dtype: str, replacements: bool) -> Stepper:

@@ -43,12 +43,8 @@ def measure(
     from benchmarks.speed import machine, peers, report, result
     from benchmarks.speed.run import PARTS, Plan
 
-    if device not in ("cpu", "cuda"):
-        raise typer.BadParameter(f'--device must be "cpu" or "cuda", got {device!r}')
-    try:
-        machine.use(device, threads)
-    except RuntimeError as error:
-        raise typer.BadParameter(str(error)) from None
+    if problem := machine.use(device, threads):
+        raise typer.BadParameter(f"--device {device}: {problem}")
     given = {"deva-authors": deva_authors, "soap-authors": soap_authors}
     peers.CHECKOUTS.update({name: path for name, path in given.items() if path})
     everything = not (sets or pairs or parts or device != "cpu")

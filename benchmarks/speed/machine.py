@@ -15,17 +15,19 @@ ISA = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_fp16", "sve", "asim
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def use(device: str, threads: int) -> None:
-    """A CPU with so many threads, or a GPU."""
+def use(device: str, threads: int) -> str | None:
+    """Use a CPU with so many threads, or a GPU; what keeps this machine from it, or None."""
     if device == "cpu":
-        use_threads(threads)
-        return
+        return use_threads(threads)
+    if device != "cuda":
+        return 'there are "cpu" and "cuda"'
     import torch
 
     if not torch.cuda.is_available():
-        raise RuntimeError(f"--device {device}: torch {torch.__version__} finds no CUDA device")
+        return f"torch {torch.__version__} finds no CUDA device"
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     sides.DEVICE = device
+    return None
 
 
 def use_threads(threads: int) -> None:
