@@ -8,6 +8,7 @@ A replacement stays only while it gains here. Median milliseconds a step, and th
 import argparse
 import statistics
 import time
+from unittest import mock
 
 import torch
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.table import Table
 
 import deva_torch
 from deva_core import Muon, Rule
+from deva_torch import _qr
 
 SETS = {
     "nano": [(1152, 384), (384, 384), (1536, 384), (384, 1536)] * 6,
@@ -24,6 +26,8 @@ SETS = {
 }
 
 RULES = (Muon(),)
+REFLECTED = (1536, 4096)
+"""Sides of matrices whose orthogonal factor is computed with reflections in panels, and by LAPACK."""
 
 
 class Plain(deva_torch.RuleOptimizer):
@@ -51,6 +55,18 @@ def medians(pair: list, steps: int) -> list[float]:
     return [statistics.median(t[2:]) for t in times]
 
 
+def reflected(n: int, steps: int) -> list[float]:
+    """Median milliseconds of an orthogonal factor, reflections in panels and as LAPACK multiplies them, in turn."""
+    A, times = torch.randn(n, n, generator=torch.Generator().manual_seed(0)), ([], [])
+    for _ in range(steps + 1):
+        for found, worth in zip(times, (1, n + 1), strict=True):
+            with mock.patch.object(_qr, "WORTH_PANELS", worth):
+                start = time.perf_counter()
+                _qr.householder(A)
+                found.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(found[1:]) for found in times]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=5)
@@ -59,7 +75,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     view = Table("set", "rule", "products", "with, ms", "without, ms", "ratio", title=f"torch {torch.__version__}")
     with Progress(transient=True) as progress:
-        task = progress.add_task("timing", total=len(SETS) * len(RULES) * 2)
+        task = progress.add_task("timing", total=len(SETS) * len(RULES) * 2 + len(REFLECTED))
         for name, shapes in SETS.items():
             for rule in RULES:
                 for dtype in ("bfloat16", "float32"):
@@ -68,6 +84,10 @@ def main() -> None:
                     row = (f"{fast:.1f}", f"{plain:.1f}", f"{fast / plain:.2f}")
                     view.add_row(name, type(rule).__name__, dtype, *row)
                     progress.advance(task)
+        for n in REFLECTED:
+            fast, plain = reflected(n, args.steps)
+            view.add_row(f"QR {n}×{n}", "-", "float32", f"{fast:.0f}", f"{plain:.0f}", f"{fast / plain:.2f}")
+            progress.advance(task)
     Console(width=100).print(view)
 
 

@@ -18,6 +18,7 @@ from benchmarks.speed import (
     dispatches,
     flops,
     growth,
+    makers,
     memory,
     page,
     pairs,
@@ -86,14 +87,14 @@ def test_the_formulas_are_the_operations_of_the_algorithms(n, m, steps, restarts
 
 @pytest.mark.parametrize("shape", ORIENTATIONS)
 def test_torchs_muon_multiplies_as_often_as_the_plain_formula_says(shape):
-    found = counted(pairs.torch_optim("Muon", **pairs.MUON), [shape] * 2)
+    found = counted(makers.torch_optim("Muon", **pairs.MUON), [shape] * 2)
     assert found == {flops.oriented(shape): 2 * flops.plain(*flops.oriented(shape))}
 
 
 @needs_jax
 @pytest.mark.parametrize("shape", ORIENTATIONS)
 def test_a_scan_in_optaxs_muon_is_counted_as_often_as_it_runs(shape):
-    assert counted(pairs.optax_muon, [shape]) == {flops.oriented(shape): flops.plain(*flops.oriented(shape))}
+    assert counted(makers.optax_muon, [shape]) == {flops.oriented(shape): flops.plain(*flops.oriented(shape))}
 
 
 def test_a_count_is_named_after_its_formula():
@@ -103,7 +104,7 @@ def test_a_count_is_named_after_its_formula():
 
 
 def test_torchs_muon_dispatches_28_operations_a_matrix():
-    found = dispatches.counted(pairs.torch_optim("Muon", **pairs.MUON), [(4, 4)] * 5)
+    found = dispatches.counted(makers.torch_optim("Muon", **pairs.MUON), [(4, 4)] * 5)
     assert found.total() == 28 * 5 + 2
 
 

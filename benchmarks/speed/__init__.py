@@ -2,7 +2,7 @@
 
 | module | what |
 |---|---|
-| `sets`, `sides`, `pairs` | which shapes, whose optimizers, which against which |
+| `sets`, `sides`, `makers`, `pairs` | which shapes, whose optimizers, how they are made, which against which |
 | `alternating`, `statistics` | steps taken in turn; medians, ratios and their intervals |
 | `flops`, `products`, `floors` | what a step must compute, how fast this machine multiplies, the share reached |
 | `growth`, `memory`, `dispatches` | time by size and number, bytes of state and of temporaries, operations issued |

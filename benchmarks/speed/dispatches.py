@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.speed.pairs import MUON, TORCH_MUON, Make, torch_optim
+from benchmarks.speed.makers import Make, torch_optim
+from benchmarks.speed.pairs import MUON, TORCH_MUON
 from benchmarks.speed.sets import SETS, Shape, arrays
 
 CASES: dict[str, list[Shape]] = {"many": SETS["many"], "128 × (64×64)": [(64, 64)] * 128}

@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from benchmarks.speed.flops import gram, named, oriented, plain
-from benchmarks.speed.pairs import Make
+from benchmarks.speed.makers import Make
 from benchmarks.speed.products import Products
 from benchmarks.speed.sets import Shape, arrays
 

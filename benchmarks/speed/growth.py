@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.speed.alternating import alternate
-from benchmarks.speed.pairs import MUON, TORCH_MUON, torch_optim
+from benchmarks.speed.makers import torch_optim
+from benchmarks.speed.pairs import MUON, TORCH_MUON
 from benchmarks.speed.sets import Gradients, Shape, size
 
 LARGE: Shape = (1024, 1024)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.speed.flops import one_thread
-from benchmarks.speed.pairs import MUON, TORCH_MUON, Make, ours_torch, torch_optim
+from benchmarks.speed.makers import Make, ours_torch, torch_optim
+from benchmarks.speed.pairs import MUON, TORCH_MUON
 from benchmarks.speed.sets import SETS, Shape, arrays, size
 
 SLACK = 64
