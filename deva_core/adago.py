@@ -5,7 +5,7 @@ Zhang, Liu, Schaeffer (2025), arXiv 2509.02981, Algorithm 1
     M  <- μ M + (1 - μ) G
     v² <- v² + min(‖G‖, γ)²
     O   = polar(M)
-    α   = max(ε, η min(‖G‖, γ) / v)
+    α   = max(ε, η min(‖G‖, γ) / v)  (ε: ours is η / 100; a number is the paper's)
     W  <- W - s α O - η λ W          (s, λ: ours; 1 and 0 in the paper)
 """
 
@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from deva_core.backend import Array
-from deva_core.elementwise import averages, descent
-from deva_core.hyperparameter import Scalar, concrete, flag, hyper, option, policy
+from deva_core.elementwise import averages, descent, positive
+from deva_core.hyperparameter import Scalar, concrete, flag, hyper, is_number, option, policy
 from deva_core.linalg import frobenius, polar
 from deva_core.rule import Orthogonalized
+
+FLOOR = 0.01
+"""ε over η by default: ours. The paper's and a released library's 5e-4 are a hundredth of the latter's η, 0.05."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -27,7 +30,8 @@ class AdaGO(Orthogonalized):
         lr: η. Without the floor a step's spectral norm is at most `lr` times the shape factor.
         momentum: μ of the moving average.
         max_norm: the paper's γ; gradients count with a Frobenius norm of at most this.
-        min_step: the paper's ε, a floor on the step (not a denominator's eps). It does not follow `lr`: schedule it too.
+        min_step: ε, a floor on the step (not a denominator's eps). None: a hundredth of `lr`, which it follows. A number
+            is the paper's: it stays where it is whatever `lr` is, and only `lr` zero switches it off.
         initial_accumulator_value: v² before the first step.
         weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
         nesterov: orthogonalise one average ahead (not in the paper).
@@ -53,7 +57,7 @@ class AdaGO(Orthogonalized):
     lr: Scalar = hyper(0.05, ge=0)
     momentum: Scalar = hyper(0.95, ge=0, lt=1)
     max_norm: Scalar = hyper(10.0, gt=0)
-    min_step: Scalar = hyper(5e-4, ge=0)
+    min_step: Scalar = hyper(None, ge=0, optional=True)
     initial_accumulator_value: Scalar = hyper(1e-6, gt=0)
     weight_decay: Scalar = hyper(0.0, ge=0)
     nesterov: bool = flag(False)
@@ -63,13 +67,19 @@ class AdaGO(Orthogonalized):
     floor: str = policy("scaled", "scaled", "unscaled")
     clipped: str = policy("gradient", "gradient", "lookahead")
 
+    spectral_lr_ratio: ClassVar = 0.08
     narrowable: ClassVar = ("momentum",)
     branches: ClassVar = False
     step_is_bound: ClassVar = True
     DIALECTS: ClassVar = {
-        "paper": dict(ns_coefficients="exact"),
+        "paper": dict(min_step=5e-4, ns_coefficients="exact"),
         "pytorch-optimizer": dict(
-            scale="original", accumulator_root=False, floor="unscaled", clipped="lookahead", ns_normalization="clamp"
+            min_step=5e-4,
+            scale="original",
+            accumulator_root=False,
+            floor="unscaled",
+            clipped="lookahead",
+            ns_normalization="clamp",
         ),
     }
 
@@ -105,12 +115,25 @@ class AdaGO(Orthogonalized):
         """s max(ε, η c / v); dialects leave the shape factor off the floor, or the root off v²."""
         s, v = self.shape_factor(W), b.xp.sqrt(v2) if self.accumulator_root else v2
         if self.floor == "scaled":
-            return s * b.xp.clip(self.lr * c / v, self.min_step, None)
-        return b.xp.clip(self.lr * s * c / v, self.min_step, None)
+            return s * b.xp.clip(self.lr * c / v, self.least(b), None)
+        return b.xp.clip(self.lr * s * c / v, self.least(b), None)
+
+    def least(self, b):
+        """ε. Only the implementation that leaves the shape factor off it also makes steps of it where η is zero."""
+        if self.min_step is None:
+            return FLOOR * self.lr
+        if self.floor == "unscaled":
+            return self.min_step
+        return self.min_step * positive(self.lr, b)
+
+    @property
+    def is_linear(self):
+        """With a floor that follows η, or none."""
+        return self.min_step is None or (is_number(self.min_step) and self.min_step == 0)
 
     def step_rms(self, shape):
         """Of a step's bound: c / v is at most 1. None for dialects whose steps have none."""
         if not self.accumulator_root or self.floor != "scaled" or self.clipped != "gradient":
             return None
-        lr, floor = concrete(self.lr), concrete(self.min_step)
-        return None if lr is None or floor is None else self.entries(max(lr, floor), shape)
+        lr, floor = concrete(self.lr), 0.0 if self.min_step is None else concrete(self.min_step)
+        return None if lr is None or floor is None else self.entries(max(lr, floor) if lr else 0.0, shape)

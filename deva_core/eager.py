@@ -12,14 +12,13 @@ from deva_core.parameter import (
     assign,
     check_array,
     check_gradient,
-    default_vector_rule,
     finished,
-    following,
     two_axes_are_a_matrix,
 )
 from deva_core.rule import Rule
 from deva_core.telemetry import watched
 from deva_core.tree import named_leaves, with_leaves
+from deva_core.vector_half import followed, vector_half
 
 
 class Slot(NamedTuple):
@@ -63,13 +62,13 @@ class Optimizer:
 
     Args:
         rule: the rule for matrices: parameters with a layout or two axes. (`AdamW` or `DeVAVector` here takes all.)
-        vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`. A schedule of
-            the matrix rule's lr moves both: the vector rule's lr is multiplied by the schedule over the default lr. Where
-            the vector rule's lr is a schedule too, the two multiply.
+        vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`. Given without an lr
+            it follows the matrix rule's, times `rule.vector_lr_ratio`; an lr given there is exact, and stands alone.
         layout: how parameters are matrices: a pattern for all, a mapping or tree of patterns, or a function of
             name and shape. `"out in"` by default; `"vector"` hands a matrix to the vector rule.
         weight_decay_mask: what decays, as a mapping or tree of bools, or a function of name and shape; by default
             everything, as its rule says.
+        vector_learning_rate: the vector rule's lr: a number, a 0-d array or a schedule, whatever `vector_rule` says.
         backend: how to compute; by default the generic `Backend` of the parameters' library.
 
     Example:
@@ -94,12 +93,13 @@ class Optimizer:
         backend: Backend | None = None,
         *,
         weight_decay_mask: Any = None,
+        vector_learning_rate: Any = None,
     ) -> None:
         for name, value in {"rule": rule, "vector_rule": vector_rule}.items():
             if not isinstance(value, Rule) and not (name == "vector_rule" and value is None):
                 raise TypeError(f"Optimizer.{name} must be a Rule such as Muon(), got {value!r}")
         self.rule, self.layout, self.backend, self.weight_decay_mask = rule, layout, backend, weight_decay_mask
-        self.vector_rule = following(rule, default_vector_rule(rule) if vector_rule is None else vector_rule)
+        self.vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
 
     def __repr__(self) -> str:
         layout = "" if self.layout is None else f", layout={self.layout!r}"
@@ -112,7 +112,9 @@ class Optimizer:
 
     def explain(self, params: Any) -> str:
         """A table of every parameter before the first step: its layout, its rule, how far that moves it, and why."""
-        return explain(self.assignment(named_leaves(params)).values())
+        follows = followed(self.rule, self.vector_rule)
+        parameters = self.assignment(named_leaves(params)).values()
+        return explain(parameters, lambda p: None if p.rule.matrix else follows)
 
     def init(self, params: Any) -> OptimizerState:
         """The state before the first step.

@@ -53,6 +53,11 @@ def or_one(x: Array, b: Backend) -> Array:
     return b.xp.where(x == 0, b.xp.ones_like(x), x)
 
 
+def positive(x: Any, b: Backend) -> Any:
+    """1 where `x`, a Python number or an array, is above zero, else 0."""
+    return float(x > 0) if isinstance(x, (int, float)) else b.xp.astype(x > 0, x.dtype)
+
+
 def gap(beta: Any, t: Any, like: Array, b: Backend) -> Any:
     """The weight that an average started at zero has gathered after `t` steps: `1 - beta**t`, without cancellation.
 

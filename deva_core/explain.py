@@ -8,8 +8,9 @@ from deva_core.hyperparameter import concrete
 from deva_core.parameter import Parameter
 from deva_core.rule import Rule
 from deva_core.table import table
+from deva_core.vector_half import Follows
 
-HEAD = ("parameter", "shape", "layout", "rule", "lr", "factor", "step", "decay", "why")
+HEAD = ("parameter", "shape", "layout", "rule", "lr", "ratio", "effective lr", "factor", "step", "decay", "why")
 
 VOCABULARY, RATIO = 30_000, 3.5
 """From which longer side, and from how many times the shorter one, a matrix has the shape of an embedding.
@@ -48,14 +49,17 @@ class EmbeddingWarning(UserWarning):
     """
 
 
-def explain(parameters: Iterable[Parameter], count: int = 0) -> str:
+def explain(parameters: Iterable[Parameter], follows: Follows = lambda p: None, count: int = 0) -> str:
     """A table of every parameter: name, shape, layout, rule, learning rate, shape factor, effective step, decay and why.
 
-    The step is the root mean square of its entries before decay, as `Rule.step_rms` describes. A parameter with blocks of
-    different shapes has several factors and steps, in the blocks' order.
+    The learning rate is the one that users set (a group's, the matrix rule's), the ratio what the vector half's is of it,
+    the effective lr their product, which moves the parameter. The step is the root mean square of its entries before decay,
+    as `Rule.step_rms` describes. A parameter with blocks of different shapes has several factors and steps, in the blocks'
+    order.
 
     Args:
         parameters: each with its rule.
+        follows: for a parameter whose learning rate follows another one: that one, and the ratio.
         count: what callable hyperparameters are called with.
     """
     known: dict[
@@ -65,18 +69,27 @@ def explain(parameters: Iterable[Parameter], count: int = 0) -> str:
     for p in parameters:
         if id(p.rule) not in known:
             known[id(p.rule)] = p.rule, p.rule.at(count)
-        rows.append(row(p, known[id(p.rule)][1]))
+        rows.append(row(p, known[id(p.rule)][1], rate(follows(p), count)))
     return table(HEAD, rows)
 
 
-def row(p: Parameter, rule: Rule) -> tuple[str, ...]:
+def rate(follows: tuple[Any, float] | None, count: int) -> tuple[Any, float] | None:
+    """What a learning rate follows, as a number."""
+    if follows is None or not callable(follows[0]):
+        return follows
+    return follows[0](count), follows[1]
+
+
+def row(p: Parameter, rule: Rule, follows: tuple[Any, float] | None) -> tuple[str, ...]:
     """One parameter, its rule without callables."""
     factor_of = getattr(rule, "shape_factor_of", lambda shape: None)
-    factor, step = numbers(map(factor_of, p.part_shapes)), numbers(map(rule.step_rms, p.part_shapes))
-    lr, decay = numbers([getattr(rule, "lr", None)]), numbers([getattr(rule, "weight_decay", None)])
+    shapes = [None] if 0 in p.shape else p.part_shapes  # an empty parameter makes no step
+    factor, step = (numbers(None if x is None else f(x) for x in shapes) for f in (factor_of, rule.step_rms))
+    own, decay = numbers([getattr(rule, "lr", None)]), numbers([getattr(rule, "weight_decay", None)])
+    lr, ratio = (own, "-") if follows is None else (numbers([x]) for x in follows)
     step = f"≤{step}" if rule.step_is_bound and step != "-" else step
     shape = "×".join(map(str, p.shape)) or "scalar"
-    return p.name, shape, str(p.layout or "-"), type(rule).__name__, lr, factor, step, decay, p.reason
+    return p.name, shape, str(p.layout or "-"), type(rule).__name__, lr, ratio, own, factor, step, decay, p.reason
 
 
 def numbers(values: Iterable[Any]) -> str:

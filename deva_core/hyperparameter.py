@@ -17,6 +17,10 @@ Scalar = Any
 """A hyperparameter's value: a number, a 0-d array, or a callable of the number of updates already made."""
 
 
+class Default(float):
+    """A default as a rule's signature holds it, so that a rule can tell a number that was given from one that was not."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
     """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit.
@@ -35,6 +39,8 @@ class Hyper:
     le: float | None = None
     lt: float | None = None
     integer: bool = False
+    optional: bool = False
+    """Whether None may stand for a number: the rule then derives one."""
     choices: tuple | None = None
     policy: bool = False
     """Whether it only serves dialects: part of every rule, left out of the frameworks' signatures."""
@@ -46,7 +52,7 @@ class Hyper:
         """The bounds in words, as error messages give them."""
         words = {">=": self.ge, ">": self.gt, "<=": self.le, "<": self.lt}
         bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in words.items() if bound is not None)
-        return ("an integer " if self.integer else "") + bounds
+        return ("an integer " if self.integer else "") + bounds + (", or None" if self.optional else "")
 
     def contains(self, value: float) -> bool:
         """Whether a concrete number lies in the domain. NaN and infinities do not."""
@@ -63,12 +69,15 @@ class Hyper:
 def hyper(default: Any, **bounds: Any) -> Any:
     """A numeric hyperparameter: a number, a 0-d array or a callable; bounds are `ge`, `gt`, `le`, `lt`, `integer`.
 
+    `optional=True` also accepts None, from which the rule derives a number.
+
     Example:
         >>> from deva_core import hyper
         >>> hyper(10, ge=1, integer=True).metadata["hyper"].domain
         'an integer >= 1'
     """
-    return dataclasses.field(default=default, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
+    unset = Default(default) if isinstance(default, float) else default
+    return dataclasses.field(default=unset, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
 
 
 def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | None = None, policy: bool = False) -> Any:
@@ -176,6 +185,8 @@ def is_changed(value: Any, default: Any) -> bool:
 def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
     """Raise, in one message shape, unless `value` may stand for the hyperparameter `name` of `owner`."""
     problem, error = None, ValueError
+    if value is None and hyper.optional:
+        return
     if not hyper.numeric:
         if hyper.choices is not None:
             good = any(value is c if isinstance(c, bool) else value == c for c in hyper.choices)

@@ -55,6 +55,7 @@ class Muon(Orthogonalized):
 
     momentum_form: str = policy("average", "average", "sum", "corrected")
 
+    spectral_lr_ratio: ClassVar = 0.2
     narrowable: ClassVar = ("momentum",)
     branches: ClassVar = False
     DIALECTS: ClassVar = {

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from deva_core.adamw import AdamW
 from deva_core.backend import Array, Backend, is_float, working_dtype
-from deva_core.deva import DeVA
-from deva_core.deva_vector import DeVAVector
 from deva_core.layout import Layout, as_layout
 from deva_core.lookup import Lookup, Route, layout_lookup, mask_lookup
 from deva_core.rule import Rule
 from deva_core.stacks import Done, Step, advance, advance_all
 from deva_core.telemetry import gathered
+from deva_core.vector_half import default_vector_rule
 
 State = Any
 """A parameter's state: the rule's NamedTuple; of a parameter with blocks, a dict of one for each block."""
@@ -167,32 +165,6 @@ def check_gradient(name: str, G: Array, W: Array, xp: Any) -> None:
         raise ValueError(f"the gradient of {name!r} has shape {tuple(G.shape)}, the parameter {tuple(W.shape)}")
     if not is_float(G.dtype, xp):
         raise TypeError(f"the gradient of {name!r} has dtype {G.dtype}: only real floating gradients are accepted")
-
-
-def default_vector_rule(rule: Rule) -> Rule:
-    """What parameters that are not matrices get beside this rule."""
-    if not rule.matrix:
-        return rule
-    return DeVAVector() if isinstance(rule, DeVA) else AdamW()
-
-
-def following(rule: Any, vector_rule: Any) -> Any:
-    """The vector rule with a learning rate that follows the matrix rule's, so that one schedule moves both halves.
-
-    A number leaves the vector rule's own lr. A schedule, or an array (`optax.inject_hyperparams` makes one of every
-    number), is multiplied by the vector rule's lr over the matrix rule's default lr.
-    """
-    lr, own = getattr(rule, "lr", 0.0), getattr(vector_rule, "lr", None)
-    if not rule.matrix or own is None or isinstance(lr, int | float):
-        return vector_rule
-    default = type(rule).default("lr")
-
-    def at(value: Any, count: Any) -> Any:
-        return value(count) if callable(value) else value
-
-    if callable(lr) or callable(own):
-        return vector_rule.with_values(lr=lambda count: at(lr, count) * (at(own, count) / default))
-    return vector_rule.with_values(lr=lr * (own / default))
 
 
 def two_axes_are_a_matrix(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:

@@ -2,12 +2,13 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 from deva_core.backend import Array, Backend
 from deva_core.coefficients import JORDAN, schedule
 from deva_core.hyperparameter import (
+    Default,
     Scalar,
     coefficient_table,
     hyper,
@@ -65,7 +66,13 @@ class Rule:
     State: ClassVar[Any]
     """The NamedTuple of the rule's state; its names end up in checkpoints."""
 
+    lr_given: bool | None = field(default=None, repr=False, compare=False)
+    """Whether `lr` was given rather than left at its default; found at construction, kept by `dataclasses.replace`."""
+
     def __post_init__(self) -> None:
+        lr = getattr(self, "lr", None)
+        left = type(lr) is Default or (self.lr_given is False and lr == type(self).default("lr"))
+        object.__setattr__(self, "lr_given", not left)
         for name, declared in hyperparameters(self).items():
             value = plain(getattr(self, name))
             object.__setattr__(self, name, value)
@@ -99,6 +106,20 @@ class Rule:
     def moments(self, S: Any, b: Backend) -> tuple[Array | None, Array | None]:
         """For telemetry: the momentum, in W's coordinates, and the second moment, in true units; None where there is none."""
         return getattr(S, self.narrowable[0]) if self.narrowable else None, None
+
+    @property
+    def vector_lr_ratio(self) -> float | None:
+        """Of a matrix rule: the learning rate of the vector rule beside it, where that was given none, over its own.
+
+        It is for vector rules whose steps are about `lr` long, as `step_rms` says (AdamW). For others, and where a rule
+        declares none, the ratio is that of the two default learning rates.
+        """
+        return None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a step, decay apart, is proportional to `lr`. Every rule's step is zero at `lr` zero."""
+        return True
 
     def step_rms(self, shape: tuple[int, ...]) -> Any:
         """How far a step moves a parameter of this shape, for `explain`; None where only the gradients decide.
@@ -134,7 +155,7 @@ class Rule:
         values = {}
         for name, declared in hyperparameters(self).items():
             value = getattr(self, name)
-            if not declared.numeric or is_number(value):
+            if not declared.numeric or is_number(value) or value is None:
                 continue
             value = plain(value(count)) if callable(value) else value
             if is_number(value) or not hasattr(value, "dtype"):
@@ -153,6 +174,9 @@ class Rule:
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Orthogonalized(Rule):
     """What the rules share that replace a matrix by its polar factor."""
+
+    spectral_lr_ratio: ClassVar[float | None] = None
+    """`vector_lr_ratio` where `lr` is a spectral norm. Where `scale="rms"` gives it AdamW's meaning the ratio is 1."""
 
     scale: str = option("original", "original", "rms", "spectral", "none")
     rms: Scalar = hyper(0.2, gt=0)
@@ -181,6 +205,11 @@ class Orthogonalized(Rule):
             "spectral": lambda: (rows / columns) ** 0.5,
             "none": lambda: 1.0,
         }[self.scale]()
+
+    @property
+    def vector_lr_ratio(self):
+        """The declared one; 1 where a step's entries are about as large as AdamW's at the same lr."""
+        return 1.0 if self.scale == "rms" else self.spectral_lr_ratio
 
     def step_rms(self: Any, shape):
         """`lr` times the shape factor, in the entries of a matrix whose singular values are one."""

@@ -18,10 +18,9 @@ from deva_core.parameter import (
     assign,
     check_array,
     check_gradient,
-    default_vector_rule,
-    following,
 )
 from deva_core.telemetry import Telemetry, observe, watched
+from deva_core.vector_half import followed, vector_half
 from deva_jax._backend import backend, checked_compute_dtype
 from deva_jax._devices import advance_all, checked_stack_sharding
 from deva_jax._shardings import Placed
@@ -164,14 +163,6 @@ class Transform:
             return *self.update(updates, state, params), seen
 
 
-def vector_half(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:
-    """The vector rule with its learning rate: the one given, or one that follows the matrix rule's."""
-    vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
-    if vector_learning_rate is None:
-        return following(rule, vector_rule)
-    return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
-
-
 def transform(
     rule: Rule,
     *,
@@ -193,8 +184,8 @@ def transform(
     Args:
         rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
         vector_rule: for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
-        vector_learning_rate: the vector rule's; without it, a number leaves `vector_rule.lr`, and a
-            schedule or an array moves both halves (`deva_core.parameter.following`).
+        vector_learning_rate: the vector rule's: a number, an array or a schedule. Without it an lr given in `vector_rule`
+            is exact, and otherwise the matrix rule's counts, times `rule.vector_lr_ratio`: number, schedule or injected.
         layout: how leaves are matrices: a pattern, a mapping by dotted path or a tree of patterns, or a function of
             path and shape. Without one, `weight` is (out, in), all other leaves are (in, out); three axes are an error.
             `routes(params)` makes one, and a mask, for the names of flax and equinox.
@@ -255,4 +246,5 @@ def explain(
     leaves, _ = named(params)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     functions = Transform(rule, vector_rule, layout, jax_layout, backend(), weight_decay_mask=weight_decay_mask)
-    return table(functions.assignment(leaves).values())
+    follows = followed(rule, vector_rule)
+    return table(functions.assignment(leaves).values(), lambda p: None if p.rule.matrix else follows)

@@ -11,19 +11,24 @@ from deva_core import Rule
 from deva_core.costs import Costs
 from deva_core.explain import explain, warn_of_routes
 from deva_core.lookup import layout_lookup
-from deva_core.parameter import DefaultLayout, Parameter, assign, default_vector_rule, following
+from deva_core.parameter import DefaultLayout, Parameter, assign
 from deva_core.plan import plan
+from deva_core.vector_half import default_vector_rule, with_lr
 from deva_torch._alike import Work
 from deva_torch._backend import backend, checked_compute_dtype
 from deva_torch._capturable import check as check_capturable
 from deva_torch._groups import (
+    OWN_LR,
+    RATIO,
+    checked_ratio,
     completed,
     from_group,
     layouts_in,
+    ratio_of,
     rule_of,
     rules_at,
     to_group,
-    with_decay_of,
+    vector_rule_of,
 )
 from deva_torch._options import Rounding
 from deva_torch._parameters import check_parameter, is_dtensor, torch_layout
@@ -45,6 +50,7 @@ class Assigned(torch.optim.Optimizer):
         rule: Rule,
         *,
         vector_rule: Rule | None = None,
+        vector_learning_rate: Any = None,
         layout: Any = None,
         compute_dtype: Any = "auto",
         state_dtype: Any = None,
@@ -58,7 +64,8 @@ class Assigned(torch.optim.Optimizer):
         self._process_group, self._shards = process_group, None
         self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
         self._rule = rule
-        self._vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+        vector_rule = default_vector_rule(rule) if vector_rule is None else vector_rule
+        self._vector_rule = with_lr(rule, vector_rule, vector_learning_rate)
         self._layout = layout
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._precision = Precision(rounding, generator, state_dtype)
@@ -73,17 +80,22 @@ class Assigned(torch.optim.Optimizer):
         group = self.param_groups[-1]
         try:
             from_group(type(rule_of(group, self._rule)), group)
-            group.setdefault("constructed_lr", self._reference_lr(group))
+            checked_ratio(group.get(RATIO))
             if self._parameters:
                 self._assign()
         except (ValueError, TypeError):
             self.param_groups.pop()
             raise
 
-    def _reference_lr(self, group: Mapping[str, Any]) -> float:
-        """The lr at which the vector rule's own lr holds; a schedule's is the rule's default."""
-        lr = group.get("lr", 1.0)
-        return float(type(rule_of(group, self._rule)).default("lr") if callable(lr) else lr)
+    def _settle_ratio(self, group: dict[str, Any], parameters: Iterable[Parameter]) -> None:
+        """Give a new group its `vector_lr_ratio`, unless it was given one."""
+        if OWN_LR not in group:
+            return
+        own = rule_of(group, self._rule)
+        lr = getattr(own, "lr", None) if "rule" in group else self.defaults.get("lr")
+        ratio = ratio_of(group, all(p.rule is not own for p in parameters), own, self._vector_rule, lr)
+        group.setdefault(RATIO, ratio)
+        del group[OWN_LR]
 
     def _named_groups(self) -> Iterable[tuple[Rule, dict[str, torch.Tensor]]]:
         """Each group's rule, and its parameters by name."""
@@ -105,6 +117,7 @@ class Assigned(torch.optim.Optimizer):
             own = layouts_in(group, members, layouts)
             assigned = assign(shapes, rule, self._vector_rule, own, self.default_layout)
             parameters |= {p: assigned[name] for name, p in members.items()}
+            self._settle_ratio(group, assigned.values())
             if group["capturable"]:
                 ranks = self._process_group is not None or any(map(is_dtensor, members.values()))
                 check_capturable(assigned.items(), self._precision.rounding == "stochastic", ranks)
@@ -116,8 +129,24 @@ class Assigned(torch.optim.Optimizer):
             self._shards.add(parameters)
 
     def explain(self) -> str:
-        """A table of every parameter: its layout, its rule, how far that moves it at this step, and why."""
-        return explain(replace(item.parameter, rule=item.rule) for item in self._live())
+        """A table of every parameter: its layout, its rule, how far that moves it at this step, and why.
+
+        `lr` and `ratio` are the group's, `effective lr` their product.
+        """
+        live = (replace(item.parameter, rule=item.rule) for item in self._live())
+        follows = self._followed()
+        return explain(live, lambda p: follows.get(p.name))
+
+    def _followed(self) -> dict[str, tuple[Any, float]]:
+        """For each parameter whose learning rate follows its group's: that of this step, and the ratio."""
+        found = {}
+        for group in self.param_groups:
+            lr, own = group.get("lr"), rule_of(group, self._rule)
+            lr = lr(int(group["count"])) if callable(lr) else lr
+            members = [self._parameters[p] for p in group["params"]]
+            if group[RATIO] is not None:
+                found |= {q.name: (lr, group[RATIO]) for q in members if q.rule is not own}
+        return found
 
     def plan(self) -> str:
         """A table of how each kind of parameter is computed: how many, in which form, in stacks of how many, its FLOPs."""
@@ -147,7 +176,5 @@ class Assigned(torch.optim.Optimizer):
             rule = from_group(type(own), group)
             for p in group["params"]:
                 parameter = self._parameters[p]
-                is_value = isinstance(group.get("lr"), torch.Tensor)  # no schedule, as a number is none
-                vector = parameter.rule if is_value else following(rule, parameter.rule)
-                vector = with_decay_of(group, vector, rule)
-                yield p, parameter, rule if parameter.rule is own else vector
+                is_own = parameter.rule is own
+                yield p, parameter, rule if is_own else vector_rule_of(group, parameter.rule, rule)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from numbers import Real
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +13,16 @@ from deva_core.backend import working_dtype
 from deva_core.eager import ResolvedRules
 from deva_core.lookup import Lookup, layout_lookup
 from deva_core.parameter import Parameter
+from deva_core.vector_half import followed, times
 
 SCHEDULE = "<schedule>"
 """What stands for a callable in a state dict, which holds primitives only."""
+
+RATIO = "vector_lr_ratio"
+"""In a group: the lr of its parameters under the vector rule, over the group's. None: the vector rule's own lr stands."""
+
+OWN_LR = "has_own_lr"
+"""In a group until its ratio is found: whether its dict gave it an lr."""
 
 
 def to_group(rule: Rule) -> dict[str, Any]:
@@ -31,7 +39,7 @@ def rule_of(group: Mapping[str, Any], default: Rule) -> Rule:
 
 
 def layouts_in(group: Mapping[str, Any], names: Iterable[str], shared: Lookup) -> Lookup:
-    """What is said of a group's layouts: in the group, or else in the optimizer's argument."""
+    """A group's layouts: those in the group, or else those in the optimizer's argument."""
     own = layout_lookup(group.get("layout"), names)
 
     def lookup(name: str, shape: tuple[int, ...]) -> Any:
@@ -43,8 +51,54 @@ def layouts_in(group: Mapping[str, Any], names: Iterable[str], shared: Lookup) -
     return lookup
 
 
+def ratio_of(group: Mapping[str, Any], only_vectors: bool, own: Rule, vector: Rule, lr: Any) -> float | None:
+    """What `vector_lr_ratio` a new group has, where it was given none.
+
+    Args:
+        group: complete, with `OWN_LR`.
+        only_vectors: whether all its parameters are under the vector rule: an lr given in its dict then is theirs.
+        own: the group's matrix rule.
+        vector: the vector rule as it was given.
+        lr: the lr at construction that a number given as the vector rule's belongs to.
+    """
+    if only_vectors and group[OWN_LR]:
+        return 1.0
+    if not vector.lr_given:
+        found = followed(own, vector)
+        return None if found is None else found[1]
+    value = getattr(vector, "lr", None)
+    if callable(value) or callable(lr) or value is None:
+        return None
+    return float(value) / float(lr) if lr else None
+
+
+def of_first_release(group: Mapping[str, Any], vector: Rule) -> dict[str, Any]:
+    """What a group of release 0.1.0, which held the lr at construction, says of the ratio."""
+    if RATIO in group or "constructed_lr" not in group:
+        return {}
+    value, lr = getattr(vector, "lr", None), group["constructed_lr"]
+    return {RATIO: None if value is None or callable(value) or not lr else float(value) / lr}
+
+
+def checked_ratio(value: Any) -> None:
+    """Raise unless a group may hold this as its `vector_lr_ratio`."""
+    good = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < float("inf")
+    if value is not None and not good:
+        raise ValueError(f"a param group's {RATIO!r} must be a number >= 0 or None, got {value!r}")
+
+
+def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
+    """The vector rule as a group moves its parameters by it: its lr, and the weight decay where one was set on the group.
+
+    Both rules with their callables resolved, or both as they are.
+    """
+    if group[RATIO] is not None:
+        vector = vector.with_values(lr=times(matrix.lr, group[RATIO]))
+    return with_decay_of(group, vector, matrix)
+
+
 def with_decay_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
-    """The vector rule with the weight decay that was said of its group, where one was."""
+    """The vector rule with the weight decay that was set on its group, where one was."""
     decay = getattr(matrix, "weight_decay", None) if group["decays_all"] else None
     return vector if decay is None else vector.with_values(weight_decay=decay)
 
@@ -52,11 +106,12 @@ def with_decay_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
 def completed(group: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
     """A group with the hyperparameters of the rule that it names; those given beside the rule win.
 
-    A weight decay that is said of a group is for all its parameters, those of the vector half too.
+    A weight decay that is set on a group is for all its parameters, those of the vector half too.
 
     Tensors among the defaults that other groups have already are copied: schedulers write into a group's tensor.
     """
     group.setdefault("decays_all", "weight_decay" in group)
+    group[OWN_LR] = "lr" in group
     if "rule" in group:
         if not isinstance(group["rule"], Rule):
             raise TypeError(f'a param group\'s "rule" must be a deva_core rule such as AdamW(), got {group["rule"]!r}')
@@ -110,10 +165,7 @@ def rules_at(
         if parameter.rule is own:
             return rules[rule, p]
         vector: Any = rules[parameter.rule, p]
-        matrix: Any = rules[rule, p]
-        if "lr" in group and group["constructed_lr"]:
-            vector = vector.with_values(lr=vector.lr * (matrix.lr / group["constructed_lr"]))
-        return with_decay_of(group, vector, matrix)
+        return vector_rule_of(group, vector, rules[rule, p])
 
     def cached(parameter: Parameter, p: torch.Tensor) -> Rule:
         key = id(parameter.rule), p.dtype, p.device

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deva_core.parameter import Parameter
-from deva_torch._groups import from_group, rule_of, with_callables
+from deva_torch._groups import from_group, of_first_release, rule_of, with_callables
 from deva_torch._precision import COMPENSATION
 
 
@@ -16,6 +16,8 @@ def loading(optimizer: Any) -> Iterator[None]:
 
     def check(_: Any, state_dict: dict[str, Any]) -> None:
         given.update(state_dict)
+        groups = given["param_groups"]
+        given["param_groups"] = [{**group, **of_first_release(group, optimizer._vector_rule)} for group in groups]
         if len(given["param_groups"]) == len(live):  # otherwise torch's own error says what differs
             pairs = list(zip(given["param_groups"], live, strict=True))
             for k, (saved, group) in enumerate(pairs):
@@ -26,7 +28,8 @@ def loading(optimizer: Any) -> Iterator[None]:
 
     def repair(_: Any) -> None:
         for saved, group, before in zip(given["param_groups"], optimizer.param_groups, live, strict=True):
-            group.pop("rule", None)
+            for key in ("rule", "constructed_lr"):
+                group.pop(key, None)
             group |= {key: continued(group, before, key) for key in before if key != "params"}
             optimizer.put_states(
                 {p: given["state"].get(key) for key, p in zip(saved["params"], group["params"], strict=True)}

@@ -1,5 +1,6 @@
 """What every optimizer of this package takes besides its rule's hyperparameters; `RuleOptimizer` describes it."""
 
+from collections.abc import Callable
 from typing import Any, Literal, TypedDict
 
 import torch
@@ -25,5 +26,6 @@ class Options(VectorOptions, total=False):
     """Of optimizers with two halves."""
 
     vector_rule: Rule | None
+    vector_learning_rate: float | torch.Tensor | Callable[[int], Any] | None
     layout: Any
     compute_dtype: torch.dtype | str

@@ -74,7 +74,7 @@ class AdaGO(RuleOptimizer):
         lr: Value = 0.05,
         momentum: Value = 0.95,
         max_norm: Value = 10.0,
-        min_step: Value = 5e-4,
+        min_step: Value | None = None,
         initial_accumulator_value: Value = 1e-6,
         weight_decay: Value = 0.0,
         nesterov: bool = False,

@@ -25,7 +25,8 @@ Fields = Mapping[str, np.ndarray]
 def exact_numbers(rule: Rule) -> Rule:
     """The rule with its numbers as balls, the shape factor among them, so that Python rounds nothing either."""
     numeric = [name for name, h in hyperparameters(rule).items() if h.numeric and not h.integer]
-    exact = rule.with_values(**{name: balls.exactly(getattr(rule, name)) for name in numeric})
+    values = {name: getattr(rule, name) for name in numeric}
+    exact = rule.with_values(**{name: balls.exactly(value) for name, value in values.items() if value is not None})
     if not hasattr(rule, "shape_factor"):
         return exact
     made: Any = exact

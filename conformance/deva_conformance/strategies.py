@@ -40,8 +40,8 @@ def values_of(name: str, hyper: Hyper) -> tuple:
     elif hyper.integer:
         tried = (hyper.default, 1, 2, 3)
     else:
-        tried = (hyper.default, *MODEST[:2], 4 * hyper.default)
-    return tuple(dict.fromkeys(value for value in tried if hyper.contains(value)))
+        tried = (hyper.default, *MODEST[:2], *([] if hyper.default is None else [4 * hyper.default]))
+    return tuple(dict.fromkeys(value for value in tried if value is None or hyper.contains(value)))
 
 
 def table(rule: type[Rule], restricted: Mapping[str, Sequence] | None = None) -> Values:

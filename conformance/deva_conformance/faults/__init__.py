@@ -4,7 +4,7 @@ Data: `FAULTS` by name, each with the law that must kill it, `MUSEUM` the real b
 every law must accept. A `Fault` is a `start` over NumPy; `fault.around(start)` puts it on another backend.
 """
 
-from deva_conformance.faults import alone, arithmetic, borders, checkpoints, kernels, legal, museum, operations, order
+from deva_conformance.faults import alone, arithmetic, borders, checkpoints, kernels, legal, museum, operations, order, rates
 from deva_conformance.faults.hooks import Fault as Fault
 from deva_conformance.faults.hooks import FaultyRun as FaultyRun
 
@@ -16,6 +16,7 @@ FAULTS: dict[str, Fault] = {
     **kernels.FAULTS,
     **operations.FAULTS,
     **order.FAULTS,
+    **rates.FAULTS,
     **alone.FAULTS,
     **MUSEUM,
 }

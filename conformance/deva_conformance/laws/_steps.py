@@ -16,8 +16,9 @@ from deva_conformance.laws._law import Broken, NotSupported
 from deva_conformance.physical import physical, wide
 from deva_conformance.precision import tell
 from deva_conformance.tolerance import THRESHOLD, half_ulp, norm, ratio, step_spread, unit_roundoff
-from deva_core import AdamW, DeVA, DeVAVector, Rule, hyperparameters
+from deva_core import Rule, hyperparameters
 from deva_core.costs import Costs
+from deva_core.vector_half import vector_half
 
 Arrays = dict[str, np.ndarray]
 
@@ -157,9 +158,7 @@ def well_posed(case: Case) -> Case:
 
 def rule_for(rule: Rule, shape: tuple[int, ...]) -> Rule:
     """The rule that a parameter of this shape gets: without two axes, the vector rule beside `rule`."""
-    if not rule.matrix or len(shape) >= 2:
-        return rule
-    return DeVAVector() if isinstance(rule, DeVA) else AdamW()
+    return rule if len(shape) >= 2 else vector_half(rule)
 
 
 def values(rule: Rule) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def bad_values(name: str, hyper: Hyper) -> Iterator[Any]:
         yield from (None, "no such choice", -1)
         yield from (0.5, ()) if hyper.choices else DOCUMENTED.get(name, ())
         return
-    yield from (math.nan, math.inf, -math.inf, "1", None)
+    yield from (math.nan, math.inf, -math.inf, "1", *(() if hyper.optional else (None,)))
     for bound, step in ((hyper.ge, -1), (hyper.le, 1)):
         if bound is not None:
             yield from (bound + step, math.nextafter(bound, step * math.inf))

@@ -3,7 +3,8 @@
 Each step starts from the state that the backend exported, so errors cannot accumulate and bases cannot part
 (numerics §5.2 and §5.5); parameters and every field of the state are compared by the Monte-Carlo-arithmetic ratio. The
 state before the first step is the documented one.
-Domain: all rules, hyperparameters and dialects (small gradients among them, where their eps shows); for DeVA also gradients
+Domain: all rules, hyperparameters and dialects (small gradients among them, where their eps shows); AdaGO also where its
+default floor is the step; for DeVA also gradients
 with quotients that are tied nearly, but not exactly, where the cell of the canonical basis decides the order. AdamW's
 gradients within the range of their squares; published bases (`basis="eigh"`) for square matrices of full rank, without
 which they are not defined (numerics §6).
@@ -19,13 +20,16 @@ from deva_conformance.laws._law import Domain, module_law
 from deva_conformance.laws._steps import Moment, against_oracle, rule_for, steps, values, well_posed, within
 from deva_conformance.physical import physical
 from deva_conformance.tolerance import ratio, unit_roundoff
-from deva_core import DeVA, Rule
+from deva_core import AdaGO, DeVA, Rule
 
 NARROW_TIES = (
     Case(DeVA(), (Problem("near_ties", (11, 12), dtype="float64"),), 2),
     Case(DeVA(precondition_frequency=1, beta2=0.5), (Problem("near_ties", (12, 11), dtype="float64"),), 4),
     Case(DeVA(), (Problem("near_ties", (3, 4)),), 2),
 )
+
+FLOORED = (Case(AdaGO(initial_accumulator_value=1e6), (Problem("gaussian", (4, 4), dtype="float64"),), 2),)
+"""Gradients so small beside those before them that the default floor is the step: no run of a few steps gets there."""
 
 SHOWING = dict(lr=0.25, weight_decay=0.25, precondition_frequency=2, max_norm=3.0, min_step=0.1)
 """Numbers with which every term of a dialect shows in a few steps, where the rule has them."""
@@ -47,8 +51,9 @@ def dialects(rule: type[Rule]) -> list[Case]:
 
 
 def always(rule: type[Rule]) -> Sequence[Case]:
-    """Near ties for DeVA, and dialects."""
-    return [*(NARROW_TIES if issubclass(rule, DeVA) else ()), *dialects(rule)]
+    """Near ties for DeVA, AdaGO on its floor, and dialects."""
+    own = [case for case in (*NARROW_TIES, *FLOORED) if issubclass(rule, type(case.rule))]
+    return [*own, *dialects(rule)]
 
 
 def begins(rule: Rule, name: str, at: Moment) -> None:

@@ -11,7 +11,7 @@ from deva_conformance.cases import Case
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, module_law
 from deva_conformance.laws._steps import need, walk
-from deva_conformance.oracle.matrix import shape_factor, table
+from deva_conformance.oracle.matrix import floor_of, shape_factor, table
 from deva_conformance.physical import wide
 from deva_core import AdaGO, Muon, Rule, hyperparameters
 
@@ -45,7 +45,7 @@ def length(rule: Rule, G: np.ndarray) -> float:
     if isinstance(rule, Muon):
         return h["lr"] * shape_factor(h, G.shape)
     c = min(float(np.linalg.norm(G)), h["max_norm"])
-    return shape_factor(h, G.shape) * max(h["min_step"], h["lr"] * c / np.sqrt(h["initial_accumulator_value"] + c * c))
+    return shape_factor(h, G.shape) * max(floor_of(h), h["lr"] * c / np.sqrt(h["initial_accumulator_value"] + c * c))
 
 
 def check_matrix(rule: Rule, name: str, G: np.ndarray, step: np.ndarray, margin: float) -> None:

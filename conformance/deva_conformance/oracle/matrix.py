@@ -106,6 +106,13 @@ def momenta(h: Mapping[str, Any], M: np.ndarray, G: np.ndarray, t: int) -> tuple
     return M, beta / gathered(beta, t + 1) * M + (1 - beta) / gathered(beta, t) * G
 
 
+def floor_of(h: Mapping[str, Any]) -> float:
+    """The least step: a number, off at learning rate zero unless it is a library's; a hundredth of the rate where it is None."""
+    if h["min_step"] is None:
+        return h["lr"] / 100
+    return h["min_step"] if h["lr"] > 0 or h.get("floor") == "unscaled" else 0.0
+
+
 def adago(s: Any) -> dict[str, np.ndarray]:
     """AdaGO (arXiv 2509.02981): a scalar trace of clipped norms; the floor is under the step, the factor over both."""
     h, beta = s.hyper, s.hyper["momentum"]
@@ -116,7 +123,7 @@ def adago(s: Any) -> dict[str, np.ndarray]:
     clipped = min(float(np.linalg.norm(N if ahead else s.G)), h["max_norm"])
     rate = h["lr"] * clipped / (np.sqrt(accumulator) if h.get("accumulator_root", True) else accumulator)
     factor = shape_factor(h, s.W.shape)
-    length = max(h["min_step"], factor * rate) if h.get("floor") == "unscaled" else factor * max(h["min_step"], rate)
+    length = max(floor_of(h), factor * rate) if h.get("floor") == "unscaled" else factor * max(floor_of(h), rate)
     O = polar_of(s, N)
     s.note(lookahead=N, orthogonal=O, clipped_norm=clipped, step_length=length)
     W = (1 - h["lr"] * h["weight_decay"]) * s.W - length * O

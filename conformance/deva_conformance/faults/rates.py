@@ -1,0 +1,74 @@
+"""Faults in what a learning rate does to the two halves."""
+
+from dataclasses import replace
+from typing import Any
+
+from deva_conformance.faults.arithmetic import as_class
+from deva_conformance.faults.hooks import Fault
+from deva_core import AdaGO, Muon
+from deva_core.elementwise import descent
+from deva_core.linalg import polar
+
+
+def with_vector_rule(change: Any) -> Any:
+    """Another vector rule than the one asked for, where one was."""
+
+    def changed(options: dict) -> dict:
+        given = options.get("vector_rule")
+        return options if given is None else options | {"vector_rule": change(given)}
+
+    return changed
+
+
+def at_its_default(vector: Any) -> Any:
+    """The vector rule at its class's lr, as if that had been given: it follows nothing."""
+    return vector if vector.lr_given else type(vector)(**values(vector), lr=type(vector).default("lr"))
+
+
+def without_its_lr(vector: Any) -> Any:
+    """The vector rule as if it had been given no lr: it follows the matrix rule's."""
+    return type(vector)(**values(vector))
+
+
+def values(rule: Any) -> dict[str, Any]:
+    """What a rule was constructed from, but for its lr."""
+    return {name: getattr(rule, name) for name in rule.__dataclass_fields__ if name not in ("lr", "lr_given")}
+
+
+def unfloored(rule: Any) -> Any:
+    """No floor where it is the default one."""
+    return replace(rule, min_step=0.0) if getattr(rule, "min_step", 0.0) is None else rule
+
+
+class FloorAtZero(AdaGO):
+    """The floor moves the parameter whatever the lr."""
+
+    def least(self, b):
+        """A number, unconditionally."""
+        return super().least(b) if self.min_step is None else self.min_step
+
+
+class DecayAtZero(Muon):
+    """Decay is divided by the lr and multiplied back, "safely"."""
+
+    def update(self, G, S, W, t, b):
+        """`lr or 1` in the decay."""
+        M, N = self.momenta(S.momentum, G, t, b)
+        O = polar(N, self.orthogonalization, b)
+        decay = (self.lr or 1.0) * self.weight_decay
+        return descent(O, self.lr * self.shape_factor(W), W, decay, b), self.State(momentum=M)
+
+
+FAULTS = {
+    "vector-lr-default": Fault(
+        about="the vector half stays at its rule's default lr", law="learning-rate", options=with_vector_rule(at_its_default)
+    ),
+    "vector-lr-shared": Fault(
+        about="an lr given to the vector rule is discarded", law="learning-rate", options=with_vector_rule(without_its_lr)
+    ),
+    "floor-at-zero": Fault(
+        about="a floor that moves frozen matrices", law="learning-rate", on=AdaGO, rule=as_class(FloorAtZero)
+    ),
+    "decay-at-zero": Fault(about="decay where lr is 0", law="learning-rate", rule=as_class(DecayAtZero)),
+    "floor-lost": Fault(about="no floor by default", law="oracle", on=AdaGO, rule=unfloored),
+}
