@@ -70,8 +70,8 @@ class Rule:
     """Whether `lr` was given rather than left at its default; found at construction, kept by `dataclasses.replace`."""
 
     def __post_init__(self) -> None:
-        lr = getattr(self, "lr", None)
-        left = type(lr) is Default or (self.lr_given is False and lr == type(self).default("lr"))
+        lr, kept = getattr(self, "lr", None), self.lr_given is False  # kept: this is a copy by `dataclasses.replace`
+        left = type(lr) is Default or (kept and is_number(lr) and lr == type(self).default("lr"))
         object.__setattr__(self, "lr_given", not left)
         for name, declared in hyperparameters(self).items():
             value = plain(getattr(self, name))

@@ -7,9 +7,9 @@ exact arithmetic, the convention that gives a parameter its rule.
 
 from collections.abc import Iterable, Mapping
 
-SPECIFICATION = 1
+SPECIFICATION = 2
 
-CHANGES: Mapping[int, tuple[str, ...]] = {}
+CHANGES: Mapping[int, tuple[str, ...]] = {2: ("AdaGO", "AdamW", "DeVAVector")}
 """For each version after the first, the rules whose trajectories it changed."""
 
 

@@ -47,7 +47,7 @@ def vector_lr_ratio(rule: Rule, vector_rule: Rule) -> float | None:
 
 def steps_are_lr_long(rule: Rule) -> bool:
     """Whether a rule's first step moves each entry by its lr."""
-    return "lr" in hyperparameters(rule) and rule.with_values(lr=1.0).step_rms((1,)) == 1.0
+    return not rule.matrix and "lr" in hyperparameters(rule) and rule.with_values(lr=1.0).step_rms((1,)) == 1.0
 
 
 def with_lr(rule: Rule, vector_rule: Rule, learning_rate: Any) -> Rule:
@@ -57,7 +57,7 @@ def with_lr(rule: Rule, vector_rule: Rule, learning_rate: Any) -> Rule:
     if "lr" not in hyperparameters(vector_rule):
         raise ValueError(f"vector_learning_rate has no meaning for {vector_rule!r}, which has no lr")
     validate(type(rule).__name__, "vector_learning_rate", hyperparameters(vector_rule)["lr"], learning_rate)
-    return replace(vector_rule, lr=learning_rate)
+    return replace(vector_rule, lr=learning_rate, lr_given=True)
 
 
 def times(lr: Any, ratio: float) -> Any:

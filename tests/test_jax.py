@@ -97,7 +97,6 @@ def test_a_schedule_is_called_with_the_updates_already_made():
 
 
 def test_inject_hyperparams_equals_the_plain_factory():
-    """With the vector half's lr given: an injected array moves both halves, a plain number only the matrices'."""
     arguments = dict(momentum=0.9, weight_decay=0.1, vector_learning_rate=1e-3)
     with jax.enable_x64(True):
         params = jax.tree.map(lambda W: W.astype(jnp.float64), PARAMS)
@@ -113,10 +112,10 @@ def test_inject_hyperparams_equals_the_plain_factory():
 def test_a_schedule_moves_both_halves():
     halves = {}
     for factor in (1.0, 0.5):
-        optimizer = deva_jax.muon(lambda _, factor=factor: 0.02 * factor, vector_rule=AdamW(lr=1e-3, weight_decay=0.0))
+        optimizer = deva_jax.muon(lambda _, factor=factor: 0.02 * factor, vector_rule=AdamW(weight_decay=0.0))
         halves[factor], _ = optimizer.update(gradients(PARAMS), optimizer.init(PARAMS), PARAMS)
     close(halves[0.5], jax.tree.map(lambda u: 0.5 * u, halves[1.0]))
-    assert float(jnp.abs(halves[1.0]["dense"]["bias"]).max()) == pytest.approx(1e-3, rel=1e-4)
+    assert float(jnp.abs(halves[1.0]["dense"]["bias"]).max()) == pytest.approx(4e-3, rel=1e-4)
 
 
 def test_chain_masks_and_multi_transform():
@@ -124,7 +123,7 @@ def test_chain_masks_and_multi_transform():
     run(optimizer)
     labels = {"dense": {"kernel": "matrix", "bias": "rest"}}
     parted = optax.multi_transform(
-        {"matrix": deva_jax.muon(0.02), "rest": optax.adamw(3e-4, weight_decay=0.01)}, labels
+        {"matrix": deva_jax.muon(0.02), "rest": optax.adamw(4e-3, weight_decay=0.01)}, labels
     )
     close(run(parted), run(deva_jax.muon(0.02)))
 

@@ -19,7 +19,7 @@ from tests.conftest import QUICK_TO_COMPILE  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STEPS = 20
-RULE = dict(vector_rule=AdamW(lr=0.02), ns_steps=3)
+RULE = dict(ns_steps=3)
 X = jnp.asarray(np.random.default_rng(0).standard_normal((32, 4)), jnp.float32)
 Y = jnp.tanh(X @ jnp.ones((4, 2))) + 1
 PARAMS = {"kernel": jnp.zeros((4, 2)), "bias": jnp.zeros(2)}
@@ -103,7 +103,8 @@ def test_masked_trains_its_half_and_leaves_the_other_to_others():
 def test_a_chain_clips_what_both_halves_see():
     """AdaGO's and DeVA's moments see the clipped gradients; Muon's step and AdamW's do not depend on their size."""
     schedule = optax.linear_schedule(0.1, 0.01, STEPS)
-    chained = optax.chain(optax.clip_by_global_norm(1.0), deva_jax.adago(schedule, min_step=0.02, **RULE))
+    rule = deva_jax.adago(schedule, min_step=0.02, vector_learning_rate=schedule, **RULE)
+    chained = optax.chain(optax.clip_by_global_norm(1.0), rule)
     ends = trained(chained)
     grads, _ = optax.clip_by_global_norm(1.0).update(jax.grad(loss)(PARAMS), optax.EmptyState())
     state = chained.update(jax.grad(loss)(PARAMS), chained.init(PARAMS), PARAMS)[1][1]
@@ -113,7 +114,8 @@ def test_a_chain_clips_what_both_halves_see():
 
 
 def test_multi_steps_moves_both_halves_once_for_the_mean_of_its_gradients():
-    plain = deva_jax.muon(optax.cosine_decay_schedule(0.1, STEPS // 2), **RULE)
+    schedule = optax.cosine_decay_schedule(0.1, STEPS // 2)
+    plain = deva_jax.muon(schedule, vector_learning_rate=schedule, **RULE)
     accumulated = optax.MultiSteps(plain, 2)
     trained(accumulated)
     step = jax.jit(accumulated.update)

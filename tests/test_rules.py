@@ -19,9 +19,10 @@ def test_every_bound_of_every_numeric_field_is_enforced(rule):
         for value in bad:
             with pytest.raises(ValueError, match=f"^{rule.__name__}.{name} must be .*, got "):
                 rule(**{name: value})
-        for value in ["0.1", None, True, [0.1], np.ones(2)]:
+        for value in ["0.1", True, [0.1], np.ones(2), *([] if hyper.optional else [None])]:
             with pytest.raises(TypeError, match=f"^{rule.__name__}.{name} must be a number"):
                 rule(**{name: value})
+        assert not hyper.optional or getattr(rule(**{name: None}), name) is None
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -41,7 +41,7 @@ def test_backends_end_there_too(backend):
 
 CHANGES = {
     "the momentum's default": ("0 Muon", Muon(momentum=0.95 + 1e-9)),
-    "the floor's default": ("1 AdaGO", AdaGO(initial_accumulator_value=1.001e-6)),
+    "the sum's default": ("1 AdaGO", AdaGO(initial_accumulator_value=1.001e-6)),
     "when bases are refreshed": ("2 DeVA", DeVA(precondition_frequency=11)),
 }
 
@@ -92,12 +92,12 @@ def test_checkpoints_and_reports_say_their_version(saved):
     assert Report(()).as_dict()["specification"] == SPECIFICATION
 
 
-@pytest.mark.parametrize("version", ["2", "10", "0", "", "one", "1.5", "²", None, 1.5])
+@pytest.mark.parametrize("version", ["3", "10", "0", "", "one", "1.5", "²", None, 1.5])
 def test_a_later_or_malformed_version_is_refused_and_nothing_changes(saved, version):
     run, path = saved
     before = json.dumps({k: np.asarray(x).tolist() for k, x in run.state["W"].items()})
     rewritten(path, version)
-    words = "update deva-optim" if version in ("2", "10") else "specification version is malformed"
+    words = "update deva-optim" if version in ("3", "10") else "specification version is malformed"
     with pytest.raises(CheckpointError, match=words):
         run.load(path)
     assert json.dumps({k: np.asarray(x).tolist() for k, x in run.state["W"].items()}) == before

@@ -20,7 +20,7 @@ class Optimizer(CoreOptimizer):
     itself may wait).
 
     Args:
-        rule: the rule for matrices. vector_rule, layout: as in `deva_core.Optimizer`.
+        rule: the rule for matrices. vector_rule, layout and options: as in `deva_core.Optimizer`.
         backend: how to compute; by default CuPy's, as the next two say.
         compute_dtype: dtype of the Newton–Schulz products: `"auto"` (bfloat16 on devices of compute capability 8.0 and
             more where CuPy can hold it, else the working dtype), a dtype or its name. Never narrows float64.
@@ -48,10 +48,9 @@ class Optimizer(CoreOptimizer):
         backend: Backend | None = None,
         compute_dtype: Any = "auto",
         replacements: bool = True,
-        *,
-        weight_decay_mask: Any = None,
+        **options: Any,
     ) -> None:
-        super().__init__(rule, vector_rule, layout, backend, weight_decay_mask=weight_decay_mask)
+        super().__init__(rule, vector_rule, layout, backend, **options)
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._replacements = replacements
 

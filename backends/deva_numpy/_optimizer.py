@@ -1,10 +1,11 @@
 """The functional host on NumPy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import array_api_compat.numpy as xp
 
-from deva_core import Backend, Rule
+from deva_core import Backend
 from deva_core import Optimizer as CoreOptimizer
 from deva_core.costs import Costs
 from deva_numpy._replacements import REPLACEMENTS
@@ -28,13 +29,6 @@ class Optimizer(CoreOptimizer):
         1
     """
 
-    def __init__(
-        self,
-        rule: Rule,
-        vector_rule: Rule | None = None,
-        layout: Any = None,
-        backend: Backend = BACKEND,
-        *,
-        weight_decay_mask: Any = None,
-    ) -> None:
-        super().__init__(rule, vector_rule, layout, backend, weight_decay_mask=weight_decay_mask)
+    def backend_of(self, leaves: Mapping[str, Any]) -> Backend:
+        """The backend given, or NumPy's with its fast paths."""
+        return self.backend or BACKEND

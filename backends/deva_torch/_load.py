@@ -28,6 +28,7 @@ def loading(optimizer: Any) -> Iterator[None]:
 
     def repair(_: Any) -> None:
         for saved, group, before in zip(given["param_groups"], optimizer.param_groups, live, strict=True):
+            group |= of_first_release(group, optimizer._vector_rule)
             for key in ("rule", "constructed_lr"):
                 group.pop(key, None)
             group |= {key: continued(group, before, key) for key in before if key != "params"}

@@ -157,7 +157,7 @@ class Traceable:
         need them; a tensor stays where it is, since to move it would wait for it.
         """
         found, dtype = hyperparameters(rule), working_dtype(p.dtype, torch)
-        numeric = [name for name, h in found.items() if h.numeric and not h.integer]
+        numeric = [n for n, h in found.items() if h.numeric and not h.integer and getattr(rule, n) is not None]
         key = p.device, place, type(rule), dtype, where, *(getattr(rule, name) for name in found if name not in numeric)
         numbers = {name: self.number((*key, name), getattr(rule, name), dtype, where) for name in numeric}
         return self.rules.setdefault(key, rule.with_values(**numbers))

@@ -65,7 +65,7 @@ class Scheduled:
         """One step at its learning rate."""
         share = factor(self.count, self.task.steps) if self.task.decays else 1.0
         for group, given in zip(self.optimizer.param_groups, self.given, strict=True):
-            group.update({name: value * share for name, value in given.items()})
+            group.update({name: value * share for name, value in given.items() if value is not None})
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.count += 1
