@@ -10,7 +10,7 @@ from deva_core.rule import Rule
 from deva_core.table import table
 from deva_core.vector_half import Follows
 
-HEAD = ("parameter", "shape", "layout", "rule", "lr", "ratio", "effective", "factor", "step", "decay", "why")
+HEAD = ("parameter", "shape", "layout", "rule", "lr", "ratio", "lr×ratio", "factor", "step", "decay", "why")
 
 VOCABULARY, RATIO = 30_000, 3.5
 """From which longer side, and from how many times the shorter one, a matrix has the shape of an embedding.
@@ -52,8 +52,8 @@ class EmbeddingWarning(UserWarning):
 def explain(parameters: Iterable[Parameter], follows: Follows = lambda p: None, count: int = 0) -> str:
     """A table of every parameter: name, shape, layout, rule, learning rate, shape factor, effective step, decay and why.
 
-    The learning rate is the one that users set (a group's, the matrix rule's), the ratio what the vector half's is of it,
-    `effective` their product, which moves the parameter. The step is the root mean square of its entries before decay,
+    `lr` is the learning rate that users set (a group's, the matrix rule's), `ratio` the vector half's over it, and
+    `lr×ratio` what moves the parameter. The step is the root mean square of its entries before decay,
     as `Rule.step_rms` describes. A parameter with blocks of different shapes has several factors and steps, in the blocks'
     order.
 

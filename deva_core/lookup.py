@@ -27,9 +27,9 @@ class Route:
         >>> from deva_core import Muon, Optimizer, Route
         >>> optimizer = Optimizer(Muon(), layout={"wte": Route("vector", "an embedding"), "w": "out in"})
         >>> print(optimizer.explain({"wte": np.zeros((9, 4)), "w": np.zeros((4, 4))}))
-        parameter  shape  layout  rule   lr      factor  step    decay  why
-        wte        9×4    -       AdamW  0.0003  -       0.0003  0.01   an embedding
-        w          4×4    out in  Muon   0.02    1       0.01    0      layout given
+        parameter  shape  layout  rule   lr    ratio  lr×ratio  factor  step   decay  why
+        wte        9×4    -       AdamW  0.02  0.2    0.004     -       0.004  0.01   an embedding
+        w          4×4    out in  Muon   0.02  -      0.02      1       0.01   0      layout given
     """
 
     layout: Any

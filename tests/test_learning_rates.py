@@ -249,7 +249,7 @@ def test_the_table_shows_what_moves_and_the_groups_hold_the_same_numbers():
             product = group["lr"] * (1 if ratio == "-" else group["vector_lr_ratio"])
             for name in group["param_names"]:
                 row = table[name]
-                assert (row["lr"], row["ratio"], row["effective"]) == (f"{group['lr']:.3g}", ratio, f"{product:.3g}")
+                assert (row["lr"], row["ratio"], row["lr×ratio"]) == (f"{group['lr']:.3g}", ratio, f"{product:.3g}")
 
 
 def test_ratios_of_scales_and_of_rules_of_ones_own():

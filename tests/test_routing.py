@@ -103,9 +103,9 @@ def test_the_table_shows_schedules_at_their_start_and_blocks_one_by_one():
     optimizer = Optimizer(Muon(lr=lambda count: 0.1 / (count + 1)), AdamW(), layout=layout)
     table = rows(optimizer, {"qkv": np.zeros((64, 16)), "b": np.zeros(4)})
     assert (table["qkv"]["lr"], table["qkv"]["factor"], table["qkv"]["step"]) == ("0.1", "1.41 1", "0.025")
-    assert [table["b"][of] for of in ("lr", "ratio", "effective", "factor", "step")] == ["0.1", "0.2", "0.02", "-", "0.02"]
+    assert [table["b"][of] for of in ("lr", "ratio", "lr×ratio", "factor", "step")] == ["0.1", "0.2", "0.02", "-", "0.02"]
     table = rows(Optimizer(Muon(lr=0.1), AdamW(lr=1e-3)), {"b": np.zeros(4)})
-    assert [table["b"][of] for of in ("lr", "ratio", "effective", "step")] == ["0.001", "-", "0.001", "0.001"]
+    assert [table["b"][of] for of in ("lr", "ratio", "lr×ratio", "step")] == ["0.001", "-", "0.001", "0.001"]
 
 
 def test_a_rule_that_says_nothing_of_its_steps_has_none_in_the_table():

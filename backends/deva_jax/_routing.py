@@ -47,10 +47,10 @@ def routes(params: Params, *, layout: Any = None, heads: Iterable[str] = (), sca
         >>> params = {"blocks": {"kernel": jnp.ones((3, 4, 8)), "bias": jnp.ones((3, 8))}, "head": {"kernel": jnp.ones((8, 2))}}
         >>> routing = routes(params, scanned=["blocks.*"])
         >>> print(explain(params, Muon(), **routing))
-        parameter      shape  layout         rule   lr      factor  step    decay  why
-        blocks.bias    3×8    -              AdamW  0.0003  -       0.0003  0      not a matrix
-        blocks.kernel  3×4×8  layers in out  Muon   0.02    1.41    0.01    0      named 'kernel', scanned
-        head.kernel    8×2    -              AdamW  0.0003  -       0.0003  0.01   output head
+        parameter      shape  layout         rule   lr    ratio  lr×ratio  factor  step   decay  why
+        blocks.bias    3×8    -              AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
+        blocks.kernel  3×4×8  layers in out  Muon   0.02  -      0.02      1.41    0.01   0      named 'kernel', scanned
+        head.kernel    8×2    -              AdamW  0.02  0.2    0.004     -       0.004  0.01   output head
         >>> optimizer = muon(0.02, **routing)
     """
     leaves, _ = named(params)

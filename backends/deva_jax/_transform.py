@@ -239,9 +239,9 @@ def explain(
         >>> from deva_core import Muon
         >>> from deva_jax import explain
         >>> print(explain({"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}, Muon()))
-        parameter  shape  layout  rule   lr      factor  step    decay  why
-        bias       4      -       AdamW  0.0003  -       0.0003  0.01   not a matrix
-        kernel     3×4    in out  Muon   0.02    1.15    0.0115  0      named 'kernel'
+        parameter  shape  layout  rule   lr    ratio  lr×ratio  factor  step    decay  why
+        bias       4      -       AdamW  0.02  0.2    0.004     -       0.004   0.01   not a matrix
+        kernel     3×4    in out  Muon   0.02  -      0.02      1.15    0.0115  0      named 'kernel'
     """
     leaves, _ = named(params)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)

@@ -131,7 +131,7 @@ class Assigned(torch.optim.Optimizer):
     def explain(self) -> str:
         """A table of every parameter: its layout, its rule, how far that moves it at this step, and why.
 
-        `lr` and `ratio` are the group's, `effective` is their product.
+        `lr` and `ratio` are the group's `lr` and `vector_lr_ratio`; `lr×ratio` is what moves the parameter.
         """
         live = (replace(item.parameter, rule=item.rule) for item in self._live())
         follows = self._followed()

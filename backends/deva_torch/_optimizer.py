@@ -37,14 +37,18 @@ class RuleOptimizer(Assigned):
     """Any `deva_core` rule as a torch optimizer. `Muon`, `AdaGO`, `DeVA`, … are this with their own signatures.
 
     The rule's hyperparameters are entries of the param groups, where schedulers and users may change them. The vector
-    half's learning rate follows the group's: `group["lr"] * (vector_rule.lr / the group's lr at construction)`.
+    half's learning rate is `group["lr"] * group["vector_lr_ratio"]`; a group of vectors only, with an `"lr"` in its dict, is
+    moved by exactly that (docs/hosts.md).
 
     Args:
         params: parameters, named parameters or param groups. Names make layouts by name possible. A group may have
             hyperparameters of its own, or under `"rule"` a rule: `{"params": …, "rule": AdamW(lr=1e-3)}`; and a
             `"layout"`, which goes before the argument. `param_groups(model)` makes groups by module type.
         rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
-        vector_rule: a `deva_core` rule for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
+        vector_rule: a `deva_core` rule for the rest; `AdamW()`, beside DeVA `DeVAVector()`. Without an lr it follows the
+            matrix rule's; an lr given there is exact at construction and then follows `group["lr"]` in proportion.
+        vector_learning_rate: the vector rule's lr, whatever `vector_rule` says: a number, a 0-d tensor or a callable of the
+            number of steps made, which is exact.
         layout: how parameters are matrices: a pattern, a mapping by name, or a function of name and shape. Without
             one, two axes are (out, in), four and five are convolutions, and three are an error.
         compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
@@ -70,9 +74,9 @@ class RuleOptimizer(Assigned):
         >>> model = torch.nn.Linear(3, 4)
         >>> optimizer = RuleOptimizer(model.named_parameters(), Muon(lr=0.1))
         >>> print(optimizer.explain())
-        parameter  shape  layout  rule   lr      factor  step    decay  why
-        weight     4×3    out in  Muon   0.1     1.15    0.0577  0      two axes: (out, in) in torch
-        bias       4      -       AdamW  0.0003  -       0.0003  0.01   not a matrix
+        parameter  shape  layout  rule   lr   ratio  lr×ratio  factor  step    decay  why
+        weight     4×3    out in  Muon   0.1  -      0.1       1.15    0.0577  0      two axes: (out, in) in torch
+        bias       4      -       AdamW  0.1  0.2    0.02      -       0.02    0.01   not a matrix
     """
 
     @overload

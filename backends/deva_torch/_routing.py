@@ -71,12 +71,12 @@ def param_groups(
         >>> from deva_torch import Muon, param_groups
         >>> model = torch.nn.Sequential(torch.nn.Embedding(10, 4), torch.nn.Linear(4, 8), torch.nn.Linear(8, 10))
         >>> print(Muon(param_groups(model), lr=0.02).explain())
-        parameter  shape  layout  rule   lr      factor  step    decay  why
-        1.weight   8×4    out in  Muon   0.02    1.41    0.01    0      Linear
-        0.weight   10×4   -       AdamW  0.0003  -       0.0003  0.01   Embedding
-        2.weight   10×8   -       AdamW  0.0003  -       0.0003  0.01   output head: the last Linear, vocabulary-sized
-        1.bias     8      -       AdamW  0.0003  -       0.0003  0      not a matrix
-        2.bias     10     -       AdamW  0.0003  -       0.0003  0      not a matrix
+        parameter  shape  layout  rule   lr    ratio  lr×ratio  factor  step   decay  why
+        1.weight   8×4    out in  Muon   0.02  -      0.02      1.41    0.01   0      Linear
+        0.weight   10×4   -       AdamW  0.02  0.2    0.004     -       0.004  0.01   Embedding
+        2.weight   10×8   -       AdamW  0.02  0.2    0.004     -       0.004  0.01   output head: the last Linear, vocabulary-sized
+        1.bias     8      -       AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
+        2.bias     10     -       AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
     """
     homes = homes_of(model)
     names = {p: found[0].name for p, found in homes.items()}

@@ -110,9 +110,9 @@ class DeVA(RuleOptimizer):
         >>> model = torch.nn.Linear(3, 4)
         >>> optimizer = DeVA(model.named_parameters(), lr=3e-3, betas=(0.95, 0.95))
         >>> print(optimizer.explain())
-        parameter  shape  layout  rule        lr     factor  step    decay  why
-        weight     4×3    out in  DeVA        0.003  0.4     0.0006  0.01   two axes: (out, in) in torch
-        bias       4      -       DeVAVector  0.003  -       0.003   0      not a matrix
+        parameter  shape  layout  rule        lr     ratio  lr×ratio  factor  step    decay  why
+        weight     4×3    out in  DeVA        0.003  -      0.003     0.4     0.0006  0.01   two axes: (out, in) in torch
+        bias       4      -       DeVAVector  0.003  1      0.003     -       0.003   0      not a matrix
     """
 
     def __init__(
