@@ -62,7 +62,10 @@ def with_lr(rule: Rule, vector_rule: Rule, learning_rate: Any) -> Rule:
 
 def times(lr: Any, ratio: float) -> Any:
     """A learning rate, times a number: of a callable, a callable."""
-    return (lambda count: lr(count) * ratio) if callable(lr) else lr * ratio
+    if callable(lr):
+        function: Callable[[Any], Any] = lr
+        return lambda count: function(count) * ratio
+    return lr * ratio
 
 
 def followed(rule: Rule, vector_rule: Rule) -> tuple[Any, float] | None:

@@ -15,7 +15,7 @@ import optax
 from sklearn.datasets import load_digits
 
 import deva_jax
-from deva_core import AdamW, Muon
+from deva_core import Muon
 
 TRAINING, BATCH, ENOUGH = 1437, 64, 0.95
 STEPS = TRAINING // BATCH
@@ -37,7 +37,7 @@ def fit(epochs: int) -> tuple[eqx.nn.MLP, jax.Array]:
     images, labels = digits()
     model = eqx.nn.MLP(64, 10, 64, 2, key=jax.random.key(0))
     schedule = optax.cosine_decay_schedule(0.05, epochs * STEPS)
-    optimizer = deva_jax.muon(schedule, vector_rule=AdamW(lr=1e-3))
+    optimizer = deva_jax.muon(schedule)
     state = optimizer.init(eqx.filter(model, eqx.is_inexact_array))
 
     @eqx.filter_jit

@@ -18,7 +18,7 @@ from flax import nnx
 from sklearn.datasets import load_digits
 
 import deva_jax
-from deva_core import AdamW, Muon
+from deva_core import Muon
 
 TRAINING, BATCH, ENOUGH = 1437, 64, 0.95
 STEPS = TRAINING // BATCH
@@ -60,7 +60,7 @@ def build(epochs: int) -> tuple[Digits, nnx.Optimizer]:
     """The model and its optimizer; one schedule moves both halves."""
     model = Digits(nnx.Rngs(0))
     schedule = optax.cosine_onecycle_schedule(epochs * STEPS, 0.05)
-    transformation = deva_jax.muon(schedule, vector_rule=AdamW(lr=1e-3))
+    transformation = deva_jax.muon(schedule)
     return model, nnx.Optimizer(model, optax.chain(optax.clip_by_global_norm(1.0), transformation), wrt=nnx.Param)
 
 

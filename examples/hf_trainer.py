@@ -23,7 +23,7 @@ from transformers import (
     get_cosine_schedule_with_warmup,
 )
 
-from deva_core import AdamW, observe
+from deva_core import observe
 from deva_torch import Muon, param_groups
 
 LENGTH, BATCH = 64, 16
@@ -65,7 +65,7 @@ class Watch(TrainerCallback):
 
 def trainer(steps: int, out: Path) -> Trainer:
     net = model()
-    optimizer = Muon(param_groups(net), lr=0.02, vector_rule=AdamW(lr=3e-3))
+    optimizer = Muon(param_groups(net), lr=0.02)
     scheduler = get_cosine_schedule_with_warmup(optimizer, num_warmup_steps=steps // 10, num_training_steps=steps)
     arguments = TrainingArguments(
         output_dir=str(out),

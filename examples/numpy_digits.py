@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from sklearn.datasets import load_digits
 
-from deva_core import AdaGO, AdamW
+from deva_core import AdaGO
 from deva_numpy import Optimizer
 
 TRAINING, BATCH, ENOUGH = 1437, 64, 0.95
@@ -62,8 +62,8 @@ def loss_and_gradients(params: Params, images: np.ndarray, labels: np.ndarray) -
 def fit(epochs: int) -> tuple[Optimizer, Params, list[float]]:
     """The optimizer, the trained parameters, and the loss of each step."""
     (images, labels), params, losses = digits(), begin(), []
-    # A callable of the steps made is a schedule, and moves both halves: AdamW's lr is times AdaGO's over its default, 0.05.
-    optimizer = Optimizer(AdaGO(lr=lambda count: 0.3 * (1 - count / (epochs * STEPS))), vector_rule=AdamW(lr=5e-4))
+    # A callable of the steps made is a schedule, and moves both halves.
+    optimizer = Optimizer(AdaGO(lr=lambda count: 0.3 * (1 - count / (epochs * STEPS))))
     state = optimizer.init(params)
     for epoch in range(epochs):
         order = np.random.default_rng(epoch).permutation(TRAINING)

@@ -62,7 +62,7 @@ def fit(steps: int) -> tuple[Optimizer, Params, OptimizerState]:
     (points, side), params = spirals(), begin()
     optimizer = Optimizer(
         Muon(lr=lambda count: 0.05 * (1 - count / steps)),
-        vector_rule=DeVAVector(lr=1e-3),
+        vector_rule=DeVAVector(),
         layout={"layers.2.weight": "vector"},  # a head with one output is no matrix worth the name
     )
     state = optimizer.init(params)

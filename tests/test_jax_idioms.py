@@ -14,7 +14,6 @@ optax = pytest.importorskip("optax")
 import jax.numpy as jnp  # noqa: E402
 
 import deva_jax  # noqa: E402
-from deva_core import AdamW  # noqa: E402
 from tests.conftest import QUICK_TO_COMPILE  # noqa: E402
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

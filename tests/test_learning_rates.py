@@ -14,6 +14,7 @@ import deva_numpy  # noqa: E402
 import deva_torch  # noqa: E402
 from deva_core import AdaGO, AdamW, DeVA, DeVAVector, Muon, Optimizer, Rule  # noqa: E402
 from deva_core.vector_half import default_vector_rule, vector_lr_ratio  # noqa: E402
+from tests.tables import rows  # noqa: E402
 
 RULES = (Muon, AdaGO, DeVA)
 G = {"weight": np.cos(np.arange(12.0) ** 2).reshape(4, 3), "bias": np.array([1.0, -2.0, 0.5, 3.0])}
@@ -91,7 +92,9 @@ def test_a_vector_rule_without_an_lr_follows_as_the_default_one_does(steps, rule
     np.testing.assert_allclose(length(steps(rule(lr=0.1), vector_rule=AdamW(beta2=0.5))), 0.1 * RATIOS[rule], rtol=1e-6)
 
 
-@pytest.mark.parametrize("given", [3e-4, lambda count: 3e-4, AdamW.default("lr")], ids=["number", "callable", "default"])
+@pytest.mark.parametrize(
+    "given", [3e-4, lambda count: 3e-4, AdamW.default("lr")], ids=["number", "callable", "default"]
+)
 @pytest.mark.parametrize("how", ["rule", "argument"])
 def test_an_lr_given_to_the_vector_half_is_exact(steps, given, how):
     """Whatever the matrix rule's is, and also where it is the vector rule's own default."""
@@ -199,9 +202,7 @@ def test_a_mixed_group_behaves_as_groups_apart():
 
 def test_a_vector_lr_is_exact_at_construction_and_then_follows_in_proportion():
     net = model()
-    optimizer = deva_torch.Muon(
-        deva_torch.param_groups(net), lr=0.1, vector_rule=AdamW(lr=3e-3, weight_decay=0.0)
-    )
+    optimizer = deva_torch.Muon(deva_torch.param_groups(net), lr=0.1, vector_rule=AdamW(lr=3e-3, weight_decay=0.0))
     assert {g["vector_lr_ratio"] for g in optimizer.param_groups} == {3e-3 / 0.1}
     assert moves(net, optimizer)["1.bias"] == pytest.approx(3e-3, rel=1e-4)
     for group in optimizer.param_groups:
@@ -242,8 +243,7 @@ def test_the_table_shows_what_moves_and_the_groups_hold_the_same_numbers():
     for schedule in (1.0, 0.5):
         for group in optimizer.param_groups:
             group["lr"] *= schedule
-        head, *lines = (line.split() for line in optimizer.explain().splitlines())
-        table = {line[0]: dict(zip(head, line if line[2] != "out" else [*line[:2], "out in", *line[4:]])) for line in lines}
+        table = rows(optimizer.explain())
         for group in optimizer.param_groups:
             ratio = "-" if group["name"] == "matrices" else f"{group['vector_lr_ratio']:.3g}"
             product = group["lr"] * (1 if ratio == "-" else group["vector_lr_ratio"])

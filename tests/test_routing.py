@@ -1,13 +1,13 @@
 """Who gets what: names and patterns, decay masks, the table that says so before training, and the warnings."""
 
 import warnings
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import deva_numpy
 from deva_core import AdaGO, AdamW, DeVA, DeVAVector, EmbeddingWarning, Layout, Muon, Optimizer, Route
+from tests import tables
 
 PARAMS = {
     "embed": {"table": np.ones((9, 4))},
@@ -17,10 +17,7 @@ PARAMS = {
 
 def rows(optimizer, params):
     """The table by parameter and column."""
-    head, *lines = optimizer.explain(params).splitlines()
-    starts = [head.index(word) for word in head.split()] + [None]
-    cells = [[line[a:b].strip() for a, b in pairwise(starts)] for line in lines]
-    return {cell[0]: dict(zip(head.split(), cell, strict=True)) for cell in cells}
+    return tables.rows(optimizer.explain(params))
 
 
 def test_a_name_may_be_a_pattern_and_later_and_exact_ones_count():
@@ -103,7 +100,13 @@ def test_the_table_shows_schedules_at_their_start_and_blocks_one_by_one():
     optimizer = Optimizer(Muon(lr=lambda count: 0.1 / (count + 1)), AdamW(), layout=layout)
     table = rows(optimizer, {"qkv": np.zeros((64, 16)), "b": np.zeros(4)})
     assert (table["qkv"]["lr"], table["qkv"]["factor"], table["qkv"]["step"]) == ("0.1", "1.41 1", "0.025")
-    assert [table["b"][of] for of in ("lr", "ratio", "lr×ratio", "factor", "step")] == ["0.1", "0.2", "0.02", "-", "0.02"]
+    assert [table["b"][of] for of in ("lr", "ratio", "lr×ratio", "factor", "step")] == [
+        "0.1",
+        "0.2",
+        "0.02",
+        "-",
+        "0.02",
+    ]
     table = rows(Optimizer(Muon(lr=0.1), AdamW(lr=1e-3)), {"b": np.zeros(4)})
     assert [table["b"][of] for of in ("lr", "ratio", "lr×ratio", "step")] == ["0.001", "-", "0.001", "0.001"]
 

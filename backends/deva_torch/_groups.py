@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from numbers import Real
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from deva_core import Route, Rule, hyperparameters
 from deva_core.backend import working_dtype
 from deva_core.eager import ResolvedRules
+from deva_core.hyperparameter import is_number
 from deva_core.lookup import Lookup, layout_lookup
 from deva_core.parameter import Parameter
 from deva_core.vector_half import followed, times
@@ -82,7 +82,7 @@ def of_first_release(group: Mapping[str, Any], vector: Rule) -> dict[str, Any]:
 
 def checked_ratio(value: Any) -> None:
     """Raise unless a group may hold this as its `vector_lr_ratio`."""
-    good = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < float("inf")
+    good = is_number(value) and 0 <= value < float("inf")
     if value is not None and not good:
         raise ValueError(f"a param group's {RATIO!r} must be a number >= 0 or None, got {value!r}")
 

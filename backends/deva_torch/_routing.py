@@ -77,7 +77,7 @@ def param_groups(
         2.weight   10×8   -       AdamW  0.02  0.2    0.004     -       0.004  0.01   output head: the last Linear, vocabulary-sized
         1.bias     8      -       AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
         2.bias     10     -       AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
-    """
+    """  # noqa: E501 - the table's own width
     homes = homes_of(model)
     names = {p: found[0].name for p, found in homes.items()}
     said = layout_lookup(layout, [home.name for found in homes.values() for home in found])

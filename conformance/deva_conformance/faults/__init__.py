@@ -4,7 +4,18 @@ Data: `FAULTS` by name, each with the law that must kill it, `MUSEUM` the real b
 every law must accept. A `Fault` is a `start` over NumPy; `fault.around(start)` puts it on another backend.
 """
 
-from deva_conformance.faults import alone, arithmetic, borders, checkpoints, kernels, legal, museum, operations, order, rates
+from deva_conformance.faults import (
+    alone,
+    arithmetic,
+    borders,
+    checkpoints,
+    kernels,
+    legal,
+    museum,
+    operations,
+    order,
+    rates,
+)
 from deva_conformance.faults.hooks import Fault as Fault
 from deva_conformance.faults.hooks import FaultyRun as FaultyRun
 

@@ -61,10 +61,14 @@ class DecayAtZero(Muon):
 
 FAULTS = {
     "vector-lr-default": Fault(
-        about="the vector half stays at its rule's default lr", law="learning-rate", options=with_vector_rule(at_its_default)
+        about="the vector half stays at its rule's default lr",
+        law="learning-rate",
+        options=with_vector_rule(at_its_default),
     ),
     "vector-lr-shared": Fault(
-        about="an lr given to the vector rule is discarded", law="learning-rate", options=with_vector_rule(without_its_lr)
+        about="an lr given to the vector rule is discarded",
+        law="learning-rate",
+        options=with_vector_rule(without_its_lr),
     ),
     "floor-at-zero": Fault(
         about="a floor that moves frozen matrices", law="learning-rate", on=AdaGO, rule=as_class(FloorAtZero)
