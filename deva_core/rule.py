@@ -9,6 +9,7 @@ from deva_core.backend import Array, Backend
 from deva_core.coefficients import JORDAN, schedule
 from deva_core.hyperparameter import (
     Scalar,
+    called,
     coefficient_table,
     hyper,
     hyperparameters,
@@ -22,6 +23,7 @@ from deva_core.hyperparameter import (
     validate,
 )
 from deva_core.linalg import Orthogonalization
+from deva_core.messages import call_of, check_call
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -64,6 +66,15 @@ class Rule:
     """The hyperparameters under which this rule is a public implementation, by its name."""
     State: ClassVar[Any]
     """The NamedTuple of the rule's state; its names end up in checkpoints."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Answer keywords that the rule does not have; `copy` and `pickle` give none."""
+        if args or kwargs:
+            # By the signature of `__init__`: a user's rule may have written its own.
+            package = cls.__module__.partition(".")[0]
+            owner = f"{package}.{cls.__name__}" if package == "deva_core" else cls.__name__
+            check_call(owner, call_of(cls.__init__, bound=True), args, kwargs)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, declared in hyperparameters(self).items():
@@ -136,8 +147,9 @@ class Rule:
             value = getattr(self, name)
             if not declared.numeric or is_number(value):
                 continue
-            value = plain(value(count)) if callable(value) else value
-            if is_number(value) or not hasattr(value, "dtype"):
+            if callable(value):
+                value = plain(called(f"{type(self).__name__}.{name}", value, count))
+            if is_number(value):
                 validate(type(self).__name__, name, declared, value)
             values[name] = value if is_number(value) else cast(value)
         return self.with_values(**values) if values else self
