@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from deva_core.backend import Array, Backend, working_dtype
+from deva_core.checks import check_leaf, check_rule, check_state, check_vector_rule
 from deva_core.explain import explain, warn_of_routes
+from deva_core.messages import answered, brief, nearest
 from deva_core.parameter import (
     DefaultLayout,
     Parameter,
@@ -13,6 +15,7 @@ from deva_core.parameter import (
     check_array,
     check_gradient,
     default_vector_rule,
+    fields,
     finished,
     following,
     two_axes_are_a_matrix,
@@ -86,6 +89,7 @@ class Optimizer:
 
     default_layout: DefaultLayout = staticmethod(two_axes_are_a_matrix)
 
+    @answered("deva_core.Optimizer")
     def __init__(
         self,
         rule: Rule,
@@ -95,9 +99,10 @@ class Optimizer:
         *,
         weight_decay_mask: Any = None,
     ) -> None:
-        for name, value in {"rule": rule, "vector_rule": vector_rule}.items():
-            if not isinstance(value, Rule) and not (name == "vector_rule" and value is None):
-                raise TypeError(f"Optimizer.{name} must be a Rule such as Muon(), got {value!r}")
+        check_rule("Optimizer.rule", rule)
+        check_vector_rule("Optimizer.vector_rule", vector_rule)
+        if not isinstance(backend, Backend | None):
+            raise TypeError(f"Optimizer.backend must be a Backend, as Backend.of(array) is, got {brief(backend)}")
         self.rule, self.layout, self.backend, self.weight_decay_mask = rule, layout, backend, weight_decay_mask
         self.vector_rule = following(rule, default_vector_rule(rule) if vector_rule is None else vector_rule)
 
@@ -107,6 +112,8 @@ class Optimizer:
 
     def assignment(self, leaves: Mapping[str, Array]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
+        for name, W in leaves.items():
+            check_leaf(name, W)
         shapes = {name: tuple(W.shape) for name, W in leaves.items()}
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default_layout, self.weight_decay_mask)
 
@@ -121,6 +128,8 @@ class Optimizer:
             ValueError: a parameter that needs a layout. TypeError: one that is not real and floating.
         """
         leaves = named_leaves(params)
+        if not leaves:
+            raise ValueError(f"Optimizer.init: there are no parameters in {brief(params)}")
         parameters = self.assignment(leaves)
         warn_of_routes(self.rule, parameters)
         b = self.backend_of(leaves)
@@ -138,9 +147,12 @@ class Optimizer:
         Raises:
             ValueError: gradients or state that do not belong to these parameters.
         """
+        check_kind(state)
         leaves, gradients = named_leaves(params), named_leaves(grads)
         self.check_names(leaves, gradients, state)
         parameters, b = self.assignment(leaves), watched(self.backend_of(leaves))
+        for name, p in parameters.items():
+            check_state(p, fields(state.slots[name].state), "give what this optimizer's init or step returned")
         rules, new, slots, work = ResolvedRules(state.count, b), {}, dict(state.slots), {}
         for name, G in gradients.items():
             W, p = leaves[name], parameters[name]
@@ -164,7 +176,23 @@ class Optimizer:
         """Raise unless gradients and state belong to these parameters."""
         stray = next((name for name in gradients if name not in leaves), None)
         if stray is not None:
-            raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
+            raise ValueError(stray_gradient(stray, leaves))
         if leaves.keys() != state.slots.keys():
             differ = ", ".join(sorted(leaves.keys() ^ state.slots.keys()))
             raise ValueError(f"the state belongs to other parameters: {differ} differ; call init again")
+
+
+def check_kind(state: Any) -> None:
+    """Raise unless `state` is one of this host."""
+    if not hasattr(state, "count") or not hasattr(state, "slots"):
+        raise TypeError(
+            f"the state must be what Optimizer.init(params) or a step returned, got {brief(state)}: "
+            "call step(params, grads, state)"
+        )
+
+
+def stray_gradient(name: str, leaves: Mapping[str, Array]) -> str:
+    """The error for a gradient that no parameter has the name of."""
+    close = nearest(name, leaves)
+    hint = f"did you mean {close!r}?" if close else f"there are {', '.join([*leaves][:8])}"
+    return f"a gradient is named {name!r}, but no parameter is; {hint}"

@@ -8,6 +8,7 @@ import cupy  # pyright: ignore[reportMissingImports]
 from deva_core import Backend, OptimizerState, Rule
 from deva_core import Optimizer as CoreOptimizer
 from deva_core.eager import Slot
+from deva_core.messages import answered
 from deva_core.parameter import State, unwrapped, wrapped
 from deva_cupy._backend import backend as backend_for
 from deva_cupy._backend import checked_compute_dtype, current_capability
@@ -40,6 +41,7 @@ class Optimizer(CoreOptimizer):
         1
     """
 
+    @answered("deva_cupy.Optimizer")
     def __init__(
         self,
         rule: Rule,

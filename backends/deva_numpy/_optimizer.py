@@ -7,6 +7,7 @@ import array_api_compat.numpy as xp
 from deva_core import Backend, Rule
 from deva_core import Optimizer as CoreOptimizer
 from deva_core.costs import Costs
+from deva_core.messages import answered
 from deva_numpy._replacements import REPLACEMENTS
 
 BACKEND = Backend(xp=xp, replacements=REPLACEMENTS, costs=Costs(form="auto", stacked_rows=64))
@@ -28,6 +29,7 @@ class Optimizer(CoreOptimizer):
         1
     """
 
+    @answered("deva_numpy.Optimizer")
     def __init__(
         self,
         rule: Rule,
