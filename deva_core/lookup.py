@@ -19,6 +19,8 @@ KINDS = {
     "weight_decay_mask": "a mapping or tree of bools by name, or a function of name and shape",
 }
 
+ELSEWHERE = {"weight_decay_mask": " (optax's is a function of the parameters: give what it returns for yours)"}
+
 
 @dataclass(frozen=True)
 class Route:
@@ -82,7 +84,7 @@ def named_lookup(what: str, spec: Any, names: Iterable[str]) -> Lookup:
         return lambda name, shape: None
     if callable(spec):
         if not takes(spec, 2):
-            raise TypeError(f"{what} must be a function of name and shape, got {brief(spec)}, which is none of those two")
+            raise TypeError(f"{what} must be a function of name and shape, got {brief(spec)}{ELSEWHERE.get(what, '')}")
         return spec
     if not isinstance(spec, Mapping | list | tuple):
         raise TypeError(f"{what} must be {KINDS[what]}, got {brief(spec)}")

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, wraps
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from deva_core.keywords import FOREIGN
@@ -19,6 +20,8 @@ def brief(value: Any) -> str:
     """A value in an error: its `repr` on one line, or what it is where that would fill the screen."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if isinstance(value, FunctionType | ModuleType):
+        return f"the {'module' if isinstance(value, ModuleType) else 'function'} {value.__name__}"
     text = " ".join(repr(value).split())
     shape = getattr(value, "shape", None)
     if len(text) <= LONG and not (isinstance(shape, tuple) and any(n > 1 for n in shape)):
@@ -57,6 +60,12 @@ def unexpected(owner: str, keyword: str, accepted: Collection[str]) -> TypeError
     close = nearest(keyword, accepted, 0.7)
     hint = answer_for(keyword, accepted) or (f"did you mean {close!r}?" if close else f"it takes {', '.join(accepted)}")
     return TypeError(f"{owner} got an unexpected keyword {keyword!r}: {hint}")
+
+
+def compute_dtype_message(value: Any) -> str:
+    """The error for a dtype in which no Newton–Schulz products are computed."""
+    narrow = ": in 8 bits the iteration does not converge" if "float8" in str(value) else ""
+    return f'compute_dtype must be "auto" or a floating dtype of 16 bits or more such as "bfloat16", got {brief(value)}{narrow}'
 
 
 class Call(NamedTuple):
