@@ -38,10 +38,10 @@ def instead(value: Any) -> str:
     return brief(value)
 
 
-def check_rule(what: str, value: Any) -> None:
+def check_rule(what: str, value: Any, example: str = "Muon()") -> None:
     """Raise unless `value` is a rule."""
     if not isinstance(value, Rule):
-        raise TypeError(f"{what} must be a deva_core rule such as Muon(), got {instead(value)}")
+        raise TypeError(f"{what} must be a deva_core rule such as {example}, got {instead(value)}")
 
 
 def check_vector_rule(what: str, value: Any) -> None:

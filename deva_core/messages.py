@@ -52,19 +52,20 @@ def answer_for(keyword: str, accepted: Collection[str]) -> str | None:
     said = next((answer for answer in answers if set(named_in(answer)) <= set(accepted)), None)
     if said is None:
         return None
-    return f"a keyword of {whose}; {'here it is ' if named_in(said) else ''}{said}"
+    here = "here it is " if re.match(r"\w+=", said) else ""
+    return f"a keyword of {whose}; {here}{said}"
 
 
 def unexpected(owner: str, keyword: str, accepted: Collection[str]) -> TypeError:
     """The error for a keyword that is not accepted: another implementation's, a slip of the pen, or unknown."""
     close = nearest(keyword, accepted, 0.7)
     hint = answer_for(keyword, accepted) or (f"did you mean {close!r}?" if close else f"it takes {', '.join(accepted)}")
-    return TypeError(f"{owner} got an unexpected keyword {keyword!r}: {hint}")
+    return TypeError(f"{owner} got an unexpected keyword argument {keyword!r}: {hint}")
 
 
 def compute_dtype_message(value: Any) -> str:
     """The error for a dtype in which no Newton–Schulz products are computed."""
-    narrow = ": in 8 bits the iteration does not converge" if "float8" in str(value) else ""
+    narrow = ": products in 8 bits are not supported" if "float8" in str(value) else ""
     return f'compute_dtype must be "auto" or a floating dtype of 16 bits or more such as "bfloat16", got {brief(value)}{narrow}'
 
 
@@ -101,7 +102,7 @@ def check_call(owner: str, call: Call, args: tuple, kwargs: Mapping[str, Any], o
     if len(args) > len(call.positional):
         rest = sorted((name for name in call.keywords if name not in call.positional), key=lambda name: name != "lr")[:3]
         raise TypeError(
-            f"{owner} takes {' and '.join(call.positional) or 'nothing'} by position, got {len(args)}: write the "
+            f"{owner} takes {', '.join(call.positional) or 'nothing'} by position, got {len(args)}: write the "
             f"others by name, as in {', '.join(f'{name}=…' for name in rest)}{others and f' ({others})'}"
         )
     given = {*call.positional[: len(args)], *kwargs}

@@ -96,6 +96,7 @@ class Assigned(torch.optim.Optimizer):
         group = self.param_groups[-1]
         try:
             from_group(type(rule_of(group, self._rule)), group)
+            check_flags("a param group", maximize=group["maximize"], capturable=group["capturable"])
             group.setdefault("constructed_lr", self._reference_lr(group))
             if self._parameters:
                 self._assign()

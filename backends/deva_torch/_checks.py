@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 import torch
 
 from deva_core import Rule, hyperparameters
-from deva_core.messages import a, answer_for, brief, named_in, nearest
 from deva_core.keywords import FOREIGN
+from deva_core.messages import a, answer_for, brief, named_in, nearest
 from deva_torch._options import Options
 
 GIVE = "give model.named_parameters(), or param_groups(model)"
@@ -57,7 +57,7 @@ def check_group(what: str, group: Any) -> None:
         raise TypeError(f'{what} must be a dict such as {{"params": ...}}, got {a(type(group).__name__)}')
     if "params" not in group:
         close = nearest("params", map(str, group))
-        hint = f"; did you mean {close!r}?" if close else f", it has {', '.join(map(str, group))}"
+        hint = f": write it in place of {close!r}" if close else f", it has {', '.join(map(str, group))}"
         raise ValueError(f'{what} is a param group without "params"{hint}')
 
 
@@ -122,6 +122,15 @@ class Elsewhere:
 
     def __get__(self, instance: Any, owner: type) -> NoReturn:
         raise AttributeError(self.message.format(owner.__name__))
+
+
+def check_closure(closure: Any) -> None:
+    """Raise unless a closure can be called."""
+    if closure is not None and not callable(closure):
+        raise TypeError(
+            f"step(closure): the closure must be a function that returns the loss, got {brief(closure)}; gradients are "
+            "read from the parameters, so step() alone will do"
+        )
 
 
 def check_own(call: str, optimizer: Any, kind: type) -> None:

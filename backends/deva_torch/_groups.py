@@ -30,7 +30,7 @@ def rule_of(group: Mapping[str, Any], default: Rule) -> Rule:
     """The rule under which a group's hyperparameters are read: its own, or the optimizer's."""
     rule = group.get("rule", default)
     if not isinstance(rule, Rule):
-        check_rule('a param group\'s "rule"', rule)
+        check_rule('a param group\'s "rule"', rule, "AdamW()")
     return rule
 
 
