@@ -156,6 +156,7 @@ class Optimizer:
         rules, new, slots, work = ResolvedRules(state.count, b), {}, dict(state.slots), {}
         for name, G in gradients.items():
             W, p = leaves[name], parameters[name]
+            check_library(name, G, W)
             check_gradient(name, G, W, b.xp)
             t = slots[name].step + 1
             slots[name] = Slot(t, slots[name].state)
@@ -169,7 +170,11 @@ class Optimizer:
 
     def backend_of(self, leaves: Mapping[str, Array]) -> Backend:
         """The backend given, or the generic one of the parameters' library."""
-        return self.backend or Backend.of(*leaves.values())
+        try:
+            return self.backend or Backend.of(*leaves.values())
+        except TypeError:
+            kinds = sorted({library_of(W) for W in leaves.values()})
+            raise TypeError(f"the parameters must be arrays of one library, got some of {', '.join(kinds)}") from None
 
     @staticmethod
     def check_names(leaves: Mapping, gradients: Mapping, state: OptimizerState) -> None:
@@ -193,6 +198,20 @@ def check_kind(state: Any) -> None:
 
 def stray_gradient(name: str, leaves: Mapping[str, Array]) -> str:
     """The error for a gradient that no parameter has the name of."""
+    if not name:
+        return f"the gradients are no tree of the parameters' names, which are {', '.join([*leaves][:8])}"
     close = nearest(name, leaves)
     hint = f"did you mean {close!r}?" if close else f"there are {', '.join([*leaves][:8])}"
     return f"a gradient is named {name!r}, but no parameter is; {hint}"
+
+
+def library_of(x: Any) -> str:
+    """The package that an array's type is from."""
+    return type(x).__module__.partition(".")[0]
+
+
+def check_library(name: str, G: Array, W: Array) -> None:
+    """Raise if only one of both is a tensor of torch, which mixes with nothing. Others may (NumPy's beside JAX's)."""
+    found = library_of(G), library_of(W)
+    if found[0] != found[1] and "torch" in found:
+        raise TypeError(f"the gradient of {name!r} is of {found[0]}, the parameter of {found[1]}: convert one of them")

@@ -38,6 +38,7 @@ def vector_half(ours: str, whose: str = f"{KELLER} and {KOZISTR}") -> Foreign:
 
 DTYPES = 'state_dtype="bfloat16"'
 EPS = "no eps is needed: the momentum is divided by its largest entry before Newton–Schulz; dialects have theirs"
+MASK = 'in torch a param group with "weight_decay": 0.0, in JAX transform(rule, weight_decay_mask=…)'
 SCALE = 'scale="original" or scale="rms"'
 DECOUPLED = "decay is always decoupled"
 MOMENTUM_ONLY = "no second moment is kept"
@@ -90,8 +91,8 @@ FOREIGN: Mapping[str, Foreign] = {
     "beta1": foreign("deva_core", "betas=(beta1, beta2)", "momentum="),
     "beta2": foreign("deva_core", "betas=(beta1, beta2)", "vector_rule=AdamW(beta2=…)", MOMENTUM_ONLY),
     "eps_root": foreign("optax.adamw", "no such term: eps is added to the root"),
-    "mask": foreign("optax.adamw", "weight_decay_mask=", 'in torch, a param group with "weight_decay": 0.0'),
-    "weight_decay_mask": foreign(OPTAX, 'in torch, a param group with "weight_decay": 0.0'),
+    "mask": foreign("optax.adamw", "weight_decay_mask=", MASK),
+    "weight_decay_mask": foreign(OPTAX, MASK),
     "amsgrad": foreign(ADAM, "no such variant"),
     "differentiable": foreign(ADAM, "steps are not differentiated"),
     "fused": foreign(ADAM, STACKED, PLAIN_STACKED),

@@ -24,6 +24,8 @@ def brief(value: Any) -> str:
         return f"the {'module' if isinstance(value, ModuleType) else 'function'} {value.__name__}"
     text = " ".join(repr(value).split())
     shape = getattr(value, "shape", None)
+    if " at 0x" in text:
+        return a(type(value).__name__)
     if len(text) <= LONG and not (isinstance(shape, tuple) and any(n > 1 for n in shape)):
         return text
     return f"an array of shape {tuple(shape)}" if isinstance(shape, tuple) else a(type(value).__name__)

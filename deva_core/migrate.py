@@ -239,7 +239,7 @@ def hint_for(found: set[str], rule: Rule) -> str:
     """Whose fields these are."""
     if found >= {*rule.State._fields}:
         return "; these are our own: load_state_dict, load or the host's step continue them"
-    sources = sources_of(found, rule)
+    sources = ["adamw"] if found == {"count", "mu", "nu"} else sources_of(found, rule)  # JAX's word for optax.adamw
     return f"; they are those of source {' or '.join(map(repr, sources))}" if sources else ""
 
 

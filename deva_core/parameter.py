@@ -194,7 +194,7 @@ def following(rule: Any, vector_rule: Any) -> Any:
     default = type(rule).default("lr")
 
     def at(value: Any, count: Any) -> Any:
-        return called("lr", value, count) if callable(value) else value
+        return called(f"{type(rule if value is lr else vector_rule).__name__}.lr", value, count) if callable(value) else value
 
     if callable(lr) or callable(own):
         return vector_rule.with_values(lr=lambda count: at(lr, count) * (at(own, count) / default))
