@@ -109,7 +109,9 @@ def metadata_of(data: bytes) -> dict[str, str]:
         length = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
     except KeyError:
-        raise CheckpointError("not a deva-optim checkpoint: a safetensors file of something else, such as a model's weights") from None
+        raise CheckpointError(
+            "not a deva-optim checkpoint: a safetensors file of something else, such as a model's weights"
+        ) from None
     except (ValueError, TypeError, RecursionError) as error:
         other = next((what for start, what in OTHERS.items() if data.startswith(start)), None)
         if other or not data:
@@ -251,8 +253,10 @@ def described(metadata: Mapping[str, str]) -> dict[str, Any]:
 def renamed(parameters: Mapping[str, Any], rename: Rename) -> dict[str, tuple[str, Any]]:
     """The saved parameters by their names here, each with its name there."""
     if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
-        raise TypeError(f"rename must map names in the file to names here, or be a function of them, got {brief(rename)}")
-    new = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
+        raise TypeError(
+            f"rename must map names in the file to names here, or be a function of them, got {brief(rename)}"
+        )
+    new: Callable[[str], Any] = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
     saved = {new(name): (name, description) for name, description in parameters.items()}
     if not all(isinstance(name, str) for name in saved):
         raise TypeError("rename must return a name for every name in the file, its own where nothing changes")

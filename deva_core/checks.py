@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deva_core.hyperparameter import takes
-from deva_core.messages import a, brief
+from deva_core.messages import brief
 from deva_core.parameter import Parameter, field_name
 from deva_core.rule import Rule
 

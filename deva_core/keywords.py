@@ -14,7 +14,7 @@ TORCH, OPTAX, KELLER, KOZISTR, MOONLIGHT = (
     "pytorch_optimizer's Muon",
     "Moonlight's Muon",
 )
-ADAM = "torch.optim.AdamW"
+ADAM, AUTHORS = "torch.optim.AdamW", "the DeVA authors' classes and SOAP"
 
 
 class Foreign(NamedTuple):
@@ -90,6 +90,7 @@ FOREIGN: Mapping[str, Foreign] = {
     "b2": foreign("optax.adamw", "beta2=", "betas=", "vector_rule=AdamW(beta2=…)", MOMENTUM_ONLY),
     "beta1": foreign("deva_core", "betas=(beta1, beta2)", "momentum="),
     "beta2": foreign("deva_core", "betas=(beta1, beta2)", "vector_rule=AdamW(beta2=…)", MOMENTUM_ONLY),
+    "nesterov": foreign("optax.adamw", "no such variant of AdamW; the other rules have it"),
     "eps_root": foreign("optax.adamw", "no such term: eps is added to the root"),
     "mask": foreign("optax.adamw", "weight_decay_mask=", MASK),
     "weight_decay_mask": foreign(OPTAX, MASK),
@@ -101,8 +102,8 @@ FOREIGN: Mapping[str, Foreign] = {
     "maximize": foreign(ADAM, "in optax, optax.scale(-1.0) before it in a chain"),
     "decoupled_weight_decay": foreign(ADAM, DECOUPLED),
     "correct_bias": foreign("pytorch_optimizer's SOAP", "bias_correction="),
-    "shampoo_beta": foreign("the DeVA authors' classes and SOAP", "betas=, whose second serves both", "beta2=, which serves both"),
-    "merge_dims": foreign("the DeVA authors' classes and SOAP", "layout=, which makes matrices of other shapes"),
+    "shampoo_beta": foreign(AUTHORS, "betas=, whose second serves both", "beta2=, which serves both"),
+    "merge_dims": foreign(AUTHORS, "layout=, which makes matrices of other shapes"),
     "momentum": foreign("Muon", "betas=, whose first it is", "beta1="),
     # Habits, and keywords of ours in the wrong place.
     "learning_rate": foreign("JAX", "lr="),

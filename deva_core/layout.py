@@ -117,7 +117,9 @@ class Layout:
             raise TypeError(f"a Layout's pattern must be a string such as 'out in', got {brief(pattern)}")
         bad = next((name for name, size in sizes.items() if type(size) is not int or size < 0), None)
         if bad:
-            raise ValueError(f"layout {pattern!r}: the size of {bad!r} must be an integer >= 0, got {brief(sizes[bad])}")
+            raise ValueError(
+                f"layout {pattern!r}: the size of {bad!r} must be an integer >= 0, got {brief(sizes[bad])}"
+            )
         names = {name for axis in parse(pattern) for name in axis}
         unknown = next((name for name in sizes if name not in names), None)
         if unknown:

@@ -10,8 +10,8 @@ from deva_core.adamw import AdamW
 from deva_core.backend import Array, Backend, is_float, working_dtype
 from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
-from deva_core.layout import Layout, as_layout
 from deva_core.hyperparameter import called
+from deva_core.layout import Layout, as_layout
 from deva_core.lookup import Lookup, Route, layout_lookup, mask_lookup
 from deva_core.messages import brief
 from deva_core.rule import Rule
@@ -194,7 +194,11 @@ def following(rule: Any, vector_rule: Any) -> Any:
     default = type(rule).default("lr")
 
     def at(value: Any, count: Any) -> Any:
-        return called(f"{type(rule if value is lr else vector_rule).__name__}.lr", value, count) if callable(value) else value
+        return (
+            called(f"{type(rule if value is lr else vector_rule).__name__}.lr", value, count)
+            if callable(value)
+            else value
+        )
 
     if callable(lr) or callable(own):
         return vector_rule.with_values(lr=lambda count: at(lr, count) * (at(own, count) / default))

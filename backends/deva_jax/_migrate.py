@@ -95,7 +95,9 @@ def export_state(
     check_kind(state)
     slots = slots_by_name(leaves, structure, state)
     if not any(map(is_counted, jax.tree.leaves(peer_state, is_leaf=is_counted))):
-        raise ValueError(f"peer_state must be the peer's own state, as its init(params) gives it, got {brief(peer_state)}")
+        raise ValueError(
+            f"peer_state must be the peer's own state, as its init(params) gives it, got {brief(peer_state)}"
+        )
 
     def filled(node: Any) -> Any:
         if is_moments(node):
@@ -138,7 +140,9 @@ def held_by(peer_state: Any, source: str, beta1: float | None) -> dict[str, Peer
                 raise ValueError(f"the peer's state has {field} of {name!r} twice: pass the part to take over")
             found[name] |= {field: x, HELD[source][2]: node.count}
     if not found:
-        raise ValueError("the peer's state holds no moments: expected that of optax.contrib.muon or optax.adamw, as init(params) gives it")
+        raise ValueError(
+            "the peer's state holds no moments: expected that of optax.contrib.muon or optax.adamw, as init(params) gives it"
+        )
     settings = {} if beta1 is None else {"betas": (beta1, None)}
     return {name: Peer(fields, settings) for name, fields in found.items()}
 

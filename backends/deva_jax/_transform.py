@@ -22,6 +22,7 @@ from deva_core.parameter import (
     check_array,
     check_gradient,
     default_vector_rule,
+    field_name,
     following,
 )
 from deva_core.telemetry import Telemetry, observe, watched
@@ -126,10 +127,10 @@ def slots_by_name(leaves: dict[str, Any], structure: Any, state: Any) -> dict[st
 
 def check_slot(p: Parameter, slot: Any) -> None:
     """Raise unless a slot can be the parameter's; of containers that others made of it, only those with our fields."""
-    state = getattr(slot, "state", None)
-    parts = state if isinstance(state, dict) and p.blocks != ("",) else {"": state}
+    state: Any = getattr(slot, "state", None)
+    parts: dict[str, Any] = state if isinstance(state, dict) and p.blocks != ("",) else {"": state}
     if all(hasattr(part, "_fields") for part in parts.values()):
-        flat = {f"{block}.{name}" if block else name: x for block, part in parts.items() for name, x in part._asdict().items()}
+        flat = {field_name(block, name): x for block, part in parts.items() for name, x in part._asdict().items()}
         check_state(p, flat, "give what this transformation's init returned; import_state takes over optax's")
 
 

@@ -1,7 +1,8 @@
 """What torch's users hand over, looked at before anything is built: parameters, groups, flags, other optimizers."""
 
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any, NoReturn
 
@@ -103,11 +104,14 @@ def keys_of(rule_type: type[Rule]) -> frozenset[str]:
     return frozenset(names | set(OWN))
 
 
-def hint_for(key: str, known: Iterable[str]) -> str | None:
+def hint_for(key: str, known: Collection[str]) -> str | None:
     """What a key that nobody reads was probably meant to be; None for one of the user's own."""
     if key in Options.__annotations__:
         return "it is an argument of the optimizer"
     if key in FOREIGN:
+        vector = re.search(r"vector_rule=(\w+\([^()]*\))", " ".join(FOREIGN[key].answers))
+        if vector:
+            return f'parameters for the vector rule go into a group with "rule": {vector[1]}'
         said = answer_for(key, known)
         return said if said and named_in(said) else "it has no effect; docs/moving.md says what is called how here"
     close = nearest(key, known, 0.85)

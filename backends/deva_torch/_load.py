@@ -27,7 +27,9 @@ def loading(optimizer: Any) -> Iterator[None]:
         given.update(state_dict)
         pairs = paired(given["param_groups"], live)
         for k, (saved, group) in enumerate(pairs):
-            check_origin(k, saved, [given["state"].get(key, {}) for key in saved["params"]], rule_of(group, optimizer._rule))
+            check_origin(
+                k, saved, [given["state"].get(key, {}) for key in saved["params"]], rule_of(group, optimizer._rule)
+            )
             check_group(k, saved, group, optimizer._rule)
         for saved, group in pairs:
             for key, p in zip(saved["params"], group["params"], strict=True):

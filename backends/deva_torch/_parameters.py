@@ -31,7 +31,7 @@ def is_dtensor(p: torch.Tensor) -> bool:
 
 def check_parameter(name: str, p: torch.Tensor) -> None:
     """Refuse parameters that no rule can move, with advice."""
-    if isinstance(p, torch.nn.parameter.UninitializedTensorMixin):
+    if isinstance(p, torch.nn.parameter.UninitializedParameter):
         raise ValueError(f"parameter {name!r} has no shape yet: run the model once before")
     if p.dtype.is_complex:
         raise TypeError(f"parameter {name!r} is complex ({p.dtype}): pass its torch.view_as_real instead")
