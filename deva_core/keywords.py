@@ -31,9 +31,9 @@ def foreign(whose: str, *answers: str) -> Foreign:
 
 def vector_half(ours: str, whose: str = f"{KELLER} and {KOZISTR}") -> Foreign:
     """A keyword of the AdamW that steps what is no matrix: an argument of the vector rule, or of our AdamW itself."""
-    one = "learning_rate=" if ours == "lr" else "betas=" if ours.startswith("beta") else f"{ours}="
     values = "beta1=…, beta2=…" if ours == "betas" else f"{ours}=…"
-    return foreign(whose, f"vector_rule=AdamW({values})", f"{ours}=", one)
+    others = {"lr": ("learning_rate=",), "beta1": ("betas=",), "beta2": ("betas=",), "betas": ("beta1= and beta2=",)}
+    return foreign(whose, f"vector_rule=AdamW({values})", f"{ours}=", *others.get(ours, ()))
 
 
 DTYPES = 'state_dtype="bfloat16"'
@@ -42,8 +42,7 @@ MASK = 'in torch a param group with "weight_decay": 0.0, in JAX transform(rule, 
 SCALE = 'scale="original" or scale="rms"'
 DECOUPLED = "decay is always decoupled"
 MOMENTUM_ONLY = "no second moment is kept"
-STACKED = "equal parameters step in stacks anyway, foreach=False switches them off"
-PLAIN_STACKED = "equal parameters step in stacks anyway"
+STACKED = "equal parameters step in stacks anyway"
 POLICY = 'a policy of dialects, as in Muon.dialect("torch"), whose rule any host takes (docs/dialects.md)'
 """What is said of hyperparameters that only dialects change."""
 
@@ -69,14 +68,14 @@ FOREIGN: Mapping[str, Foreign] = {
     "use_adjusted_lr": foreign(KOZISTR, SCALE),
     "weight_decouple": foreign(KOZISTR, DECOUPLED),
     "ns_method": foreign(KOZISTR, "the cheaper form is chosen for each shape (plan() shows it)"),
-    "ns_reset_steps": foreign(KOZISTR, "the Gram form restarts where it must"),
+    "ns_reset_steps": foreign(KOZISTR, "no such choice: the form is chosen for each shape (plan() shows it)"),
     "adamw_params": foreign(f"{KELLER} and {MOONLIGHT}", 'layout=, with "vector" for what the vector rule should step'),
     "muon_params": foreign(MOONLIGHT, "params=, all of them: layouts decide what is a matrix"),
     "adamw_lr": vector_half("lr"),
     "adamw_betas": vector_half("betas"),
     "adamw_eps": vector_half("eps"),
     "adamw_wd": vector_half("weight_decay"),
-    "use_muon": foreign(KELLER, 'in a param group, a "rule" of its own: {"params": …, "rule": AdamW(lr=…)}'),
+    "use_muon": foreign(f"{KELLER} and {KOZISTR}", 'in a param group, a "rule" of its own: {"params": …, "rule": AdamW(lr=…)}'),
     "rank": foreign(KELLER, "process_group=", "stack_sharding=", "a host's business, not a rule's"),
     "world_size": foreign(KELLER, "process_group=", "stack_sharding=", "a host's business, not a rule's"),
     "wd": foreign(f"{MOONLIGHT}", "weight_decay="),
@@ -96,8 +95,8 @@ FOREIGN: Mapping[str, Foreign] = {
     "weight_decay_mask": foreign(OPTAX, MASK),
     "amsgrad": foreign(ADAM, "no such variant"),
     "differentiable": foreign(ADAM, "steps are not differentiated"),
-    "fused": foreign(ADAM, STACKED, PLAIN_STACKED),
-    "foreach": foreign(ADAM, PLAIN_STACKED),
+    "fused": foreign(ADAM, STACKED),
+    "foreach": foreign(ADAM, STACKED),
     "capturable": foreign(ADAM, "a matter of torch's optimizers only"),
     "maximize": foreign(ADAM, "in optax, optax.scale(-1.0) before it in a chain"),
     "decoupled_weight_decay": foreign(ADAM, DECOUPLED),

@@ -6,6 +6,7 @@ import inspect
 import pickle
 import re
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -752,6 +753,16 @@ def test_torchs_classes_take_params_and_lr_by_position_and_adamw_as_torchs():
     for name in ("Muon", "AdaGO", "DeVA", "DeVAVector"):
         assert positional(getattr(deva_torch, name)) == ["params", "lr"]
     assert positional(deva_torch.AdamW) == positional(torch.optim.AdamW)[:5]
+
+
+OURS = {"deva_core", "deva_jax", "deva_torch", "deva_core's dialects", "the hosts", "Muon", "JAX", "torch"}
+
+
+def test_the_page_about_moving_lists_every_keyword_of_others():
+    page = (Path(__file__).parent.parent / "docs" / "moving.md").read_text(encoding="utf-8")
+    foreign = {keyword: entry for keyword, entry in FOREIGN.items() if entry.whose not in OURS}
+    rows = [f"| `{keyword}` | {whose} | {'; or '.join(answers)} |" for keyword, (whose, answers) in foreign.items()]
+    assert "| theirs | whose | here |\n|---|---|---|\n" + "\n".join(rows) + "\n\n" in page
 
 
 WARNED = {
