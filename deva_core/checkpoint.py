@@ -143,6 +143,8 @@ def verified(data: bytes) -> dict[str, str]:
 def write(path: Any, data: bytes) -> None:
     """Write a file whole or not at all: to a temporary file beside it, which is then renamed."""
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".part")
@@ -175,6 +177,8 @@ def load(
             hyperparameters, fields, shapes or dtypes differ. The message says which. Numeric
             hyperparameters that differ only warn.
     """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"cannot read {str(path)!r}: it is a folder; name the file in it that save wrote")
     data = Path(path).read_bytes()
     metadata = verified(data)
     version = specification_of(metadata)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deva_core.hyperparameter import takes
+from deva_core.hyperparameter import hyperparameters, takes
 from deva_core.messages import brief
 from deva_core.parameter import Parameter, field_name
 from deva_core.rule import Rule
@@ -55,6 +55,17 @@ def check_vector_rule(what: str, value: Any) -> None:
             f"{what} must be a rule for arrays of any shape, such as AdamW() or DeVAVector(), got {value!r}, "
             "which is for matrices"
         )
+
+
+def check_arrays(what: str, rule: Rule, kinds: tuple[type, ...]) -> None:
+    """Raise unless the hyperparameters that are arrays are of the host's libraries."""
+    for name in hyperparameters(rule):
+        value = getattr(rule, name)
+        library = type(value).__module__.partition(".")[0].removesuffix("lib")
+        if hasattr(value, "dtype") and not isinstance(value, kinds):
+            raise TypeError(
+                f"{what}: {type(rule).__name__}.{name} is an array of {library}: give a number, or one of this library"
+            )
 
 
 def check_leaf(name: str, W: Any, advice: str = "") -> None:

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from deva_core.backend import Array, Backend
@@ -69,6 +70,10 @@ class Rule:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Answer keywords that the rule does not have; `copy` and `pickle` give none."""
+        if is_undecorated(cls):
+            raise TypeError(
+                f"{cls.__name__} declares hyperparameters, so decorate it: @dataclass(frozen=True, kw_only=True)"
+            )
         if args or kwargs:
             # By the signature of `__init__`: a user's rule may have written its own.
             package = cls.__module__.partition(".")[0]
@@ -96,7 +101,7 @@ class Rule:
 
     def init(self, W: Array, b: Backend) -> NamedTuple:
         """The state before the first step. Every field is an array of its own, float32 or wider."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no init(self, W, b): write it, and update")
 
     def update(self, G: Array, S: Any, W: Array, t: Any, b: Backend) -> tuple[Array, Any]:
         """One step: from gradient G, state S, parameter W and step count t = 1, 2, … to `(delta, new state)`.
@@ -105,7 +110,7 @@ class Rule:
         or wider. Pure, and never raises; branches on `t` only through `b.cond`. S is donated: it may be reused.
         Where `branches` is False, t may also be an array that broadcasts against W: a number for each matrix.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no update(self, G, S, W, t, b): write it")
 
     def moments(self, S: Any, b: Backend) -> tuple[Array | None, Array | None]:
         """For telemetry: the momentum, in W's coordinates, and the second moment, in true units; None where there is none."""
@@ -160,6 +165,12 @@ class Rule:
         for name, value in values.items():
             object.__setattr__(new, name, value)
         return new
+
+
+@cache
+def is_undecorated(rule_type: type) -> bool:
+    """Whether a class declares fields that no `dataclass` has read."""
+    return any(isinstance(value, Field) for value in vars(rule_type).values())
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -84,6 +84,16 @@ def state_of(rule, params=None):
     return functional(rule=rule).init(params or ARRAYS)
 
 
+class Undecorated(Rule):
+    """A user's rule, not yet a dataclass."""
+
+    lr = hyper(0.1, ge=0)
+
+
+class Bare(Rule):
+    """A user's rule with nothing in it."""
+
+
 CORE = [
     *keyword_rows(
         "deva_core.Muon",
@@ -190,6 +200,17 @@ CORE = [
         "only real floating gradients"),
     row("gradient: float", lambda: functional().step(ARRAYS, {"weight": 1.0}, state_of(Muon())), TypeError,
         "the gradient of 'weight' must be an array, got 1.0"),
+    row("leaf: objects", lambda: state_of(Muon(), {"a": np.array([None])}), TypeError, "parameter 'a' has dtype object"),
+    row("leaf: text", lambda: state_of(Muon(), {"a": np.array(["x"])}), TypeError, "only real floating parameters"),
+    row("leaf: generator", lambda: functional().init(np.ones((2, 2)) for _ in range(2)), TypeError, "got a generator"),
+    row("own rule: no dataclass", lambda: Undecorated(), TypeError, "@dataclass(frozen=True, kw_only=True)"),
+    row("own rule: no init", lambda: state_of(Bare()), NotImplementedError, "Bare has no init(self, W, b)"),
+    row("Optimizer by position", lambda: Optimizer(Muon(), AdamW(), "out in", None, {}), TypeError, "weight_decay_mask=…"),
+    row("gradients: a list", lambda: functional().step(ARRAYS, [np.ones(2)], state_of(Muon())), ValueError,
+        "a gradient is named '0'", "there are weight, bias"),
+    row("numpy.save: a folder", lambda: deva_numpy.save(".", functional(), ARRAYS, state_of(Muon())), IsADirectoryError,
+        "it is a folder"),
+    row("numpy.load: a folder", lambda: deva_numpy.load(".", functional(), ARRAYS), IsADirectoryError, "it is a folder"),
     row("numpy.save: AdaGO", lambda: deva_numpy.save("never", functional(rule=AdaGO()), ARRAYS, state_of(Muon())),
         ValueError, "is not AdaGO's"),
     row("numpy.load: a rule", lambda: deva_numpy.load("never", Muon(), ARRAYS), TypeError, "deva_numpy.Optimizer(Muon())"),
@@ -250,6 +271,10 @@ def imported(peer, source, kind=None, **options):
     except Exception:
         assert repr(optimizer.state_dict()) == before, "imported by halves"
         raise
+
+
+def imported_from(model):
+    deva_torch.import_state(muon(), trained(torch.optim.AdamW(model.parameters()), model), "adamw")
 
 
 def written(key, value):
@@ -394,6 +419,12 @@ TORCH_ROWS = TORCH and [
     row("torch: params 3 axes", lambda: deva_torch.Muon([torch.ones(3, 3, 3)]), ValueError, "needs a layout", "'batch out in'"),
     row("torch: group without params", lambda: deva_torch.Muon([{"lr": 0.1}]), ValueError, 'without "params"', "it has lr"),
     row("torch: group with param", lambda: deva_torch.Muon([{"param": []}]), ValueError, "write it in place of 'param'"),
+    row("torch: group of None", lambda: deva_torch.Muon([{"params": None}]), TypeError, '"params" of a group', "got None", GIVE),
+    row("torch: group of a module", lambda: deva_torch.Muon([{"params": net()}]), TypeError, "got a Sequential"),
+    row("torch: group of a dict", lambda: deva_torch.Muon([{"params": dict(net().named_parameters())}]), TypeError, "got a dict"),
+    row("torch: group of arrays", lambda: deva_torch.Muon([{"params": [np.ones(3)]}]), TypeError, "got a ndarray"),
+    row("torch: a list in a list", lambda: deva_torch.Muon([list(net().parameters())]), TypeError, "params[0] is a list", GIVE),
+    row("torch: group layout name", lambda: grouped(layout={"1.wieght": "in out"}), ValueError, "layout names a parameter"),
     row("torch: group use_muon", lambda: grouped(use_muon=True), ValueError, '"use_muon"', '"rule": AdamW(lr=...)'),
     row("torch: group rule string", lambda: grouped(rule="adamw"), TypeError, '"rule" must be', "write AdamW()"),
     row("torch: group rule class", lambda: grouped(rule=AdamW), TypeError, "call it, AdamW()"),
@@ -472,6 +503,21 @@ TORCH_ROWS = TORCH and [
         "has 2 param groups, here it has 1"),
     row("load: parameters", lambda: loaded(lambda: changed(lambda s: s["param_groups"][0]["params"].pop())), ValueError,
         "has 3 parameters, here it has 4"),
+    row("load: a group without params", lambda: loaded(lambda: {"state": {}, "param_groups": [{"lr": 0.1}]}), TypeError,
+        'a list of dicts with "params"'),
+    row("load: groups a dict", lambda: loaded(lambda: {"state": {}, "param_groups": {"lr": 0.1}}), TypeError, "a list of dicts"),
+    row("load: state a list", lambda: loaded(lambda: changed(lambda s: s.update(state=[]))), TypeError, '"state" of a state dict'),
+    row("load: a slot of None", lambda: loaded(lambda: changed(lambda s: s["state"].update({3: None}))), TypeError, '"state" of'),
+    row("load: by name", lambda: loaded(lambda: changed(lambda s: s.update(state={"0.weight": {}}))), ValueError,
+        "set_optimizer_state_dict"),
+    row("load: a negative step", lambda: loaded(lambda: changed(lambda s: s["state"][0].update(step=-3))), ValueError,
+        "step of 'group0.0'"),
+    row("load: other rule", lambda: loaded(lambda: changed(lambda s: s["param_groups"][0].update(rule="AdamW"))), ValueError,
+        "group 0 was optimised by AdamW, here it is by Muon"),
+    row("import: another model", lambda: imported_from(net()), ValueError, "parameter number 0, of shape (3, 4)"),
+    row("import: a model's", lambda: deva_torch.import_state(muon(), net().state_dict(), "torch"), TypeError, "its state dict"),
+    row("import: unstepped", lambda: deva_torch.import_state(muon(), torch.optim.AdamW(net().parameters()), "adamw"), ValueError,
+        "nothing to take over"),
     row("import: source", lambda: imported(torch.optim.AdamW, "pytorch"), ValueError, "there are torch, keller"),
     row("import: wrong source", lambda: imported(torch.optim.AdamW, "torch"), ValueError, "those of source 'adamw'"),
     row("import: ours", lambda: imported(deva_torch.Muon, "torch"), ValueError, "our own"),
@@ -497,6 +543,11 @@ def jax_state(transformation):
 
 def updated(state, grads=None, transformation=None):
     return (transformation or deva_jax.muon()).update(tree() if grads is None else grads, state, tree())
+
+
+def foreign_number():
+    """A 0-d array of another library, as far as anyone can tell."""
+    return type("Number", (), {"dtype": "float32", "shape": (), "__float__": lambda self: 0.1})()
 
 
 def injected(factory, **arguments):
@@ -568,6 +619,14 @@ JAX_ROWS = JAX and [
     row("jax: compute_dtype float8", lambda: deva_jax.muon(compute_dtype=jnp.float8_e4m3fn), ValueError, "16 bits or more"),
     row("jax: compute_dtype int", lambda: deva_jax.muon(compute_dtype="int8"), ValueError, 'such as "bfloat16"'),
     row("jax: stack_sharding", lambda: deva_jax.muon(stack_sharding=3), ValueError, "the name of a mesh axis"),
+    row("jax: lr of torch", lambda: deva_jax.muon(foreign_number()), TypeError, "Muon.lr is an array of", "give a number"),
+    row("jax: a schedule's maker", lambda: deva_jax.muon(optax.cosine_decay_schedule), TypeError, "cosine_decay_schedule"),
+    row("jax: a schedule's maker's", lambda: jax_state(deva_jax.muon(optax.constant_schedule)), TypeError, "is a schedule"),
+    row("jax: routes as layout", lambda: deva_jax.muon(layout=deva_jax.routes(tree())), TypeError, "give **routes(params)"),
+    row("jax: mask of arrays", lambda: jax_state(deva_jax.muon(weight_decay_mask={"bias": jnp.bool_(True)})), TypeError,
+        "must hold True or False"),
+    row("jax: update swapped", lambda: deva_jax.muon().update(jax_state(deva_jax.muon()), tree(), tree()), TypeError,
+        "the state must be"),
     row("jax: leaf string", lambda: deva_jax.muon().init({"a": jnp.ones((3, 3)), "name": "x"}), TypeError, "parameter 'name'"),
     row("jax: leaf int", lambda: deva_jax.muon().init({"a": jnp.ones((3, 3), int)}), TypeError, "parameter 'a' has dtype int32"),
     row("jax: leaf float", lambda: deva_jax.muon().init({"a": 1.0}), TypeError, "parameter 'a' must be a JAX array"),

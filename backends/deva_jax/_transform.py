@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from deva_core import Backend, Rule
-from deva_core.checks import check_default_layout, check_rule, check_state, check_vector_rule
+from deva_core.checks import check_arrays, check_default_layout, check_rule, check_state, check_vector_rule
 from deva_core.eager import ResolvedRules, stray_gradient
 from deva_core.explain import explain as table
 from deva_core.explain import warn_of_routes
@@ -220,10 +220,16 @@ def vector_half(rule: Rule, vector_rule: Any, vector_learning_rate: Any) -> Any:
     return vector_rule.with_values(lr=type(vector_rule)(lr=vector_learning_rate).lr)
 
 
-def check_rules(rule: Any, vector_rule: Any) -> None:
-    """Raise unless both are rules, the second for arrays of any shape."""
+def check_rules(rule: Any, vector_rule: Any, layout: Any) -> None:
+    """Raise unless both are rules, the second for arrays of any shape, and the layout is one argument."""
     check_rule("deva_jax: rule", rule)
     check_vector_rule("deva_jax: vector_rule", vector_rule)
+    for half in (rule, *([] if vector_rule is None else [vector_rule])):
+        check_arrays("deva_jax", half, ARRAYS)
+    if isinstance(layout, Mapping) and set(layout) == {"layout", "weight_decay_mask"}:
+        raise TypeError(
+            "deva_jax: layout is what routes(params) returned, which is both arguments: give **routes(params)"
+        )
 
 
 @answered("deva_jax.transform")
@@ -277,7 +283,7 @@ def transform(
         >>> optax.apply_updates(params, updates)["kernel"].shape
         (3, 4)
     """
-    check_rules(rule, vector_rule)
+    check_rules(rule, vector_rule, layout)
     check_default_layout("deva_jax: default_layout", default_layout)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     platform = platform or jax.default_backend()
@@ -310,7 +316,7 @@ def explain(
         bias       4      -       AdamW  0.0003  -       0.0003  0.01   not a matrix
         kernel     3×4    in out  Muon   0.02    1.15    0.0115  0      named 'kernel'
     """
-    check_rules(rule, vector_rule)
+    check_rules(rule, vector_rule, layout)
     leaves, _ = named(params)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     functions = Transform(rule, vector_rule, layout, jax_layout, backend(), weight_decay_mask=weight_decay_mask)

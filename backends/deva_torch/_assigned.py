@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 
 from deva_core import Rule
-from deva_core.checks import check_rule, check_vector_rule
+from deva_core.checks import check_arrays, check_rule, check_vector_rule
 from deva_core.costs import Costs
 from deva_core.explain import explain, warn_of_routes
 from deva_core.lookup import layout_lookup
@@ -73,6 +74,8 @@ class Assigned(torch.optim.Optimizer):
         owner = f"deva_torch.{type(self).__name__}"
         check_rule(f"{owner}: rule", rule)
         check_vector_rule(f"{owner}: vector_rule", vector_rule)
+        for half in (rule, *([] if vector_rule is None else [vector_rule])):
+            check_arrays(owner, half, (torch.Tensor, np.ndarray))
         check_flags(owner, foreach=foreach, capturable=capturable, maximize=maximize)
         check_process_group(owner, process_group)
         params = checked_params(owner, params)

@@ -14,6 +14,9 @@ from deva_core.messages import a, answer_for, brief, named_in, nearest
 from deva_torch._options import Options
 
 GIVE = "give model.named_parameters(), or param_groups(model)"
+NO_PARAMS = (torch.nn.Module, str, Mapping)
+"""What can be iterated over, or has parameters, and is none."""
+
 OWN = ("params", "rule", "layout", "name", "param_names", "initial_lr", "capturable", "maximize", "count", "foreach")
 """What groups hold besides hyperparameters."""
 
@@ -60,6 +63,13 @@ def check_group(what: str, group: Any) -> None:
         close = nearest("params", map(str, group))
         hint = f": write it in place of {close!r}" if close else f", it has {', '.join(map(str, group))}"
         raise ValueError(f'{what} is a param group without "params"{hint}')
+    params = group["params"]
+    strange = params if isinstance(params, NO_PARAMS) or not isinstance(params, Iterable) else None
+    if strange is None and isinstance(params, list | tuple):
+        strange = next((item for item in params if not isinstance(item, torch.Tensor | tuple)), None)
+    if strange is not None or params is None:
+        got = brief(strange) if isinstance(strange, str | None) else a(type(strange).__name__)
+        raise TypeError(f'{what}: "params" of a group must be parameters or named parameters, got {got}: {GIVE}')
 
 
 def check_flags(owner: str, **flags: Any) -> None:

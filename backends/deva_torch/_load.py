@@ -68,6 +68,7 @@ def continued(saved: Mapping[str, Any], live: Mapping[str, Any], key: str) -> An
 def check_form(given: Any) -> None:
     """Raise unless `given` is a state dict of an optimizer."""
     if isinstance(given, Mapping) and {"state", "param_groups"} <= given.keys():
+        check_parts(given["state"], given["param_groups"])
         return
     inner = [] if not isinstance(given, Mapping) else [k for k, x in given.items() if isinstance(x, Mapping)]
     key = next((k for k in inner if "param_groups" in given[k]), None)
@@ -76,6 +77,20 @@ def check_form(given: Any) -> None:
         f'load_state_dict takes an optimizer\'s state dict, with "state" and "param_groups", got {a(type(given).__name__)}; '
         f"{hint}"
     )
+
+
+def check_parts(state: Any, groups: Any) -> None:
+    """Raise unless both parts of a state dict have the form that torch gives them."""
+    if not isinstance(groups, list) or not all(isinstance(group, Mapping) and "params" in group for group in groups):
+        raise TypeError(f'"param_groups" of a state dict must be a list of dicts with "params", got {brief(groups)}')
+    if not isinstance(state, Mapping) or not all(isinstance(slot, Mapping) for slot in state.values()):
+        raise TypeError(f'"state" of a state dict must map numbers to dicts, got {brief(state)}')
+    named = next((key for key in state if isinstance(key, str)), None)
+    if named is not None and not any(named in group["params"] for group in groups):
+        raise ValueError(
+            f'"state" of the state dict is by name ({named!r}), not by number: torch.distributed.checkpoint writes such; '
+            "its set_optimizer_state_dict loads them"
+        )
 
 
 def paired(saved: list[Any], live: list[Any]) -> list[tuple[Any, Any]]:
@@ -122,7 +137,8 @@ def check_slot(parameter: Parameter, saved: Mapping[str, Any]) -> None:
 
 def is_count(value: Any) -> bool:
     """Whether a value can be a number of steps; it may lie on a device."""
-    return isinstance(value, int | float) or (isinstance(value, torch.Tensor) and value.ndim == 0)
+    is_number = isinstance(value, int | float) and value >= 0
+    return is_number or (isinstance(value, torch.Tensor) and value.ndim == 0)
 
 
 def advice_for(found: set[str], rule: Any, otherwise: str) -> str:
