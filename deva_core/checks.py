@@ -5,7 +5,7 @@ from typing import Any
 
 from deva_core.hyperparameter import hyperparameters, takes
 from deva_core.messages import brief
-from deva_core.parameter import Parameter, field_name
+from deva_core.parameter import Parameter, field_name, fields
 from deva_core.rule import Rule
 
 TRANSFORMATION = "an optax transformation: for leaves under optax's own, use optax.multi_transform"
@@ -63,9 +63,8 @@ def check_arrays(what: str, rule: Rule, kinds: tuple[type, ...]) -> None:
         value = getattr(rule, name)
         library = type(value).__module__.partition(".")[0].removesuffix("lib")
         if hasattr(value, "dtype") and not isinstance(value, kinds):
-            raise TypeError(
-                f"{what}: {type(rule).__name__}.{name} is an array of {library}: give a number, or one of this library"
-            )
+            got = f"{type(rule).__name__}.{name} is an array of {library}"
+            raise TypeError(f"{what}: {got}: give a number, or an array of this library")
 
 
 def check_leaf(name: str, W: Any, advice: str = "") -> None:
@@ -79,6 +78,14 @@ def check_default_layout(what: str, value: Any) -> None:
     """Raise unless `value` is a convention: a function of name and shape."""
     if not callable(value) or not takes(value, 2):
         raise TypeError(f"{what} must be a function of name and shape that returns (layout, why), got {brief(value)}")
+
+
+def check_own_state(parameter: Parameter, state: Any, advice: str) -> None:
+    """`check_state` of a state as rules have it; quick where it is, since hosts look at every step."""
+    rule = parameter.rule
+    is_own = type(state) is rule.State and parameter.is_plain
+    if not is_own or any(tuple(getattr(state, name).shape) != parameter.shape for name in rule.narrowable):
+        check_state(parameter, fields(state), advice)
 
 
 def check_state(parameter: Parameter, flat: Mapping[str, Any], advice: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from deva_core.backend import Array, Backend, working_dtype
-from deva_core.checks import check_leaf, check_rule, check_state, check_vector_rule
+from deva_core.checks import check_leaf, check_own_state, check_rule, check_vector_rule
 from deva_core.explain import explain, warn_of_routes
 from deva_core.messages import answered, brief, nearest
 from deva_core.parameter import (
@@ -15,7 +15,6 @@ from deva_core.parameter import (
     check_array,
     check_gradient,
     default_vector_rule,
-    fields,
     finished,
     following,
     two_axes_are_a_matrix,
@@ -152,7 +151,7 @@ class Optimizer:
         self.check_names(leaves, gradients, state)
         parameters, b = self.assignment(leaves), watched(self.backend_of(leaves))
         for name, p in parameters.items():
-            check_state(p, fields(state.slots[name].state), "give what this optimizer's init or step returned")
+            check_own_state(p, state.slots[name].state, "give what this optimizer's init or step returned")
         rules, new, slots, work = ResolvedRules(state.count, b), {}, dict(state.slots), {}
         for name, G in gradients.items():
             W, p = leaves[name], parameters[name]
