@@ -102,9 +102,10 @@ def check_call(owner: str, call: Call, args: tuple, kwargs: Mapping[str, Any], o
         if keyword not in call.keywords:
             raise unexpected(owner, keyword, call.keywords)
     if len(args) > len(call.positional):
-        rest = sorted((name for name in call.keywords if name not in call.positional), key=lambda name: name != "lr")[
+        others_by_name = [name for name in call.keywords if name not in call.positional]
+        rest = sorted(others_by_name, key=lambda name: name != "lr")[
             :3
-        ]
+        ]  # the learning rate is what they look for first
         raise TypeError(
             f"{owner} takes {', '.join(call.positional) or 'nothing'} by position, got {len(args)}: write the "
             f"others by name, as in {', '.join(f'{name}=…' for name in rest)}{others and f' ({others})'}"
