@@ -4,7 +4,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -117,6 +117,18 @@ def check_call(owner: str, call: Call, args: tuple, kwargs: Mapping[str, Any], o
         raise TypeError(f"{owner} needs {', '.join(missing)}" if missing else f"{owner} got {twice!r} twice")
 
 
+class Answering(inspect.Signature):
+    """A signature that answers as its function does: `optax.inject_hyperparams` binds arguments before it calls."""
+
+    check: Callable[[tuple, Mapping[str, Any]], None] | None = None
+
+    def bind(self, /, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
+        """The arguments by name, if the function may be called so."""
+        if self.check is not None:
+            self.check(args, kwargs)
+        return super().bind(*args, **kwargs)
+
+
 def answered(owner: str, others: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Have a function, or an `__init__`, answer calls that it does not accept in the words of its callers.
 
@@ -134,6 +146,11 @@ def answered(owner: str, others: str = "") -> Callable[[Callable[P, R]], Callabl
             check_call(owner, call, args[method:], kwargs, others)
             return function(*args, **kwargs)
 
+        if not method:
+            seen = inspect.signature(function)
+            signature = Answering(list(seen.parameters.values()), return_annotation=seen.return_annotation)
+            signature.check = partial(check_call, owner, call, others=others)
+            checked.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
         return checked
 
     return decorate

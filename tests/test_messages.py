@@ -614,6 +614,7 @@ JAX_ROWS = JAX and [
         'static_args=("ns_steps",)'),
     row("jax: injected dimension", lambda: injected(deva_jax.deva, learning_rate=0.1, max_precondition_dim=9), TypeError,
         'static_args=("max_precondition_dim",)'),
+    row("jax: injected beta", lambda: injected(deva_jax.muon, learning_rate=0.1, beta=0.9), TypeError, "here it is momentum="),
     row("jax: injected scale", lambda: injected(deva_jax.muon, learning_rate=0.1, scale="foo"), ValueError,
         "Muon.scale must be one of"),
     row("jax: compute_dtype float8", lambda: deva_jax.muon(compute_dtype=jnp.float8_e4m3fn), ValueError, "16 bits or more"),
