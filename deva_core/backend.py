@@ -93,6 +93,9 @@ def replaceable(function: Callable) -> Callable:
 
 def is_float(dtype: Any, xp: Any) -> bool:
     """Whether `dtype` is a real floating type, including the low-precision ones that the standard does not name."""
+    kind = getattr(dtype, "kind", "f")  # NumPy's: objects and text are nothing that the standard knows
+    if kind not in "fV" or getattr(dtype, "names", None) is not None:
+        return False
     try:
         return not xp.isdtype(dtype, ("bool", "integral", "complex floating"))
     except TypeError:  # NumPy does not know the dtypes that others register with it, such as bfloat16

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deva_core.hyperparameter import concrete, hyperparameters, is_scalar_array
+from deva_core.messages import brief
 from deva_core.rule import Rule
 from deva_core.specification import SPECIFICATION, SpecificationWarning, changed_since
 
@@ -29,6 +30,12 @@ FORMAT, FORMAT_VERSION = "deva-optim", "1"
 SCHEDULE = "<schedule>"
 """What stands for a callable hyperparameter."""
 BLANK = "0" * 64
+OTHERS = {
+    b"PK": "torch.save or numpy.savez wrote it; a state dict goes torch.load(path), then optimizer.load_state_dict(...)",
+    b"\x80": "pickle wrote it",
+    b"\x93NUMPY": "numpy.save wrote it",
+}
+"""How files of others begin."""
 Rename = Mapping[str, str] | Callable[[str], str] | None
 """From a parameter's name in the checkpoint to its name here."""
 
@@ -101,7 +108,14 @@ def metadata_of(data: bytes) -> dict[str, str]:
     try:
         length = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except KeyError:
+        raise CheckpointError(
+            "not a deva-optim checkpoint: a safetensors file of something else, such as a model's weights"
+        ) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        other = next((what for start, what in OTHERS.items() if data.startswith(start)), None)
+        if other or not data:
+            raise CheckpointError(f"not a deva-optim checkpoint: {other or 'the file is empty'}") from None
         raise CheckpointError(f"not a deva-optim checkpoint, or corrupt: its header cannot be read ({error})") from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise CheckpointError("not a deva-optim checkpoint: its metadata names another format")
@@ -129,6 +143,10 @@ def verified(data: bytes) -> dict[str, str]:
 def write(path: Any, data: bytes) -> None:
     """Write a file whole or not at all: to a temporary file beside it, which is then renamed."""
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {str(path)!r}: there is no folder {str(path.parent)!r}")
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -159,6 +177,8 @@ def load(
             hyperparameters, fields, shapes or dtypes differ. The message says which. Numeric
             hyperparameters that differ only warn.
     """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"cannot read {str(path)!r}: it is a folder; name the file in it that save wrote")
     data = Path(path).read_bytes()
     metadata = verified(data)
     version = specification_of(metadata)
@@ -236,8 +256,14 @@ def described(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def renamed(parameters: Mapping[str, Any], rename: Rename) -> dict[str, tuple[str, Any]]:
     """The saved parameters by their names here, each with its name there."""
-    new = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
-    saved = {str(new(name)): (name, description) for name, description in parameters.items()}
+    if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
+        raise TypeError(
+            f"rename must map names in the file to names here, or be a function of them, got {brief(rename)}"
+        )
+    new: Callable[[str], Any] = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
+    saved = {new(name): (name, description) for name, description in parameters.items()}
+    if not all(isinstance(name, str) for name in saved):
+        raise TypeError("rename must return a name for every name in the file, its own where nothing changes")
     if len(saved) < len(parameters):
         raise CheckpointError("rename gives two parameters one name")
     return saved

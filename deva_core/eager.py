@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from deva_core.backend import Array, Backend, working_dtype
+from deva_core.checks import check_leaf, check_own_state, check_rule, check_vector_rule
 from deva_core.explain import explain, warn_of_routes
+from deva_core.messages import answered, brief, nearest
 from deva_core.parameter import (
     DefaultLayout,
     Parameter,
@@ -85,6 +87,7 @@ class Optimizer:
 
     default_layout: DefaultLayout = staticmethod(two_axes_are_a_matrix)
 
+    @answered()
     def __init__(
         self,
         rule: Rule,
@@ -95,9 +98,10 @@ class Optimizer:
         weight_decay_mask: Any = None,
         vector_learning_rate: Any = None,
     ) -> None:
-        for name, value in {"rule": rule, "vector_rule": vector_rule}.items():
-            if not isinstance(value, Rule) and not (name == "vector_rule" and value is None):
-                raise TypeError(f"Optimizer.{name} must be a Rule such as Muon(), got {value!r}")
+        check_rule("Optimizer.rule", rule)
+        check_vector_rule("Optimizer.vector_rule", vector_rule)
+        if not isinstance(backend, Backend | None):
+            raise TypeError(f"Optimizer.backend must be a Backend, as Backend.of(array) is, got {brief(backend)}")
         self.rule, self.layout, self.backend, self.weight_decay_mask = rule, layout, backend, weight_decay_mask
         self.vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
 
@@ -107,6 +111,8 @@ class Optimizer:
 
     def assignment(self, leaves: Mapping[str, Array]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
+        for name, W in leaves.items():
+            check_leaf(name, W)
         shapes = {name: tuple(W.shape) for name, W in leaves.items()}
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default_layout, self.weight_decay_mask)
 
@@ -123,6 +129,8 @@ class Optimizer:
             ValueError: a parameter that needs a layout. TypeError: one that is not real and floating.
         """
         leaves = named_leaves(params)
+        if not leaves:
+            raise ValueError(f"Optimizer.init: there are no parameters in {brief(params)}")
         parameters = self.assignment(leaves)
         warn_of_routes(self.rule, parameters)
         b = self.backend_of(leaves)
@@ -140,12 +148,16 @@ class Optimizer:
         Raises:
             ValueError: gradients or state that do not belong to these parameters.
         """
+        check_kind(state)
         leaves, gradients = named_leaves(params), named_leaves(grads)
         self.check_names(leaves, gradients, state)
         parameters, b = self.assignment(leaves), watched(self.backend_of(leaves))
+        for name, p in parameters.items():
+            check_own_state(p, state.slots[name].state, "give what this optimizer's init or step returned")
         rules, new, slots, work = ResolvedRules(state.count, b), {}, dict(state.slots), {}
         for name, G in gradients.items():
             W, p = leaves[name], parameters[name]
+            check_library(name, G, W)
             check_gradient(name, G, W, b.xp)
             t = slots[name].step + 1
             slots[name] = Slot(t, slots[name].state)
@@ -159,14 +171,48 @@ class Optimizer:
 
     def backend_of(self, leaves: Mapping[str, Array]) -> Backend:
         """The backend given, or the generic one of the parameters' library."""
-        return self.backend or Backend.of(*leaves.values())
+        try:
+            return self.backend or Backend.of(*leaves.values())
+        except TypeError:
+            kinds = sorted({library_of(W) for W in leaves.values()})
+            raise TypeError(f"the parameters must be arrays of one library, got some of {', '.join(kinds)}") from None
 
     @staticmethod
     def check_names(leaves: Mapping, gradients: Mapping, state: OptimizerState) -> None:
         """Raise unless gradients and state belong to these parameters."""
         stray = next((name for name in gradients if name not in leaves), None)
         if stray is not None:
-            raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
+            raise ValueError(stray_gradient(stray, leaves))
         if leaves.keys() != state.slots.keys():
             differ = ", ".join(sorted(leaves.keys() ^ state.slots.keys()))
             raise ValueError(f"the state belongs to other parameters: {differ} differ; call init again")
+
+
+def check_kind(state: Any) -> None:
+    """Raise unless `state` is one of this host."""
+    if not hasattr(state, "count") or not hasattr(state, "slots"):
+        raise TypeError(
+            f"the state must be what Optimizer.init(params) or a step returned, got {brief(state)}: "
+            "call step(params, grads, state)"
+        )
+
+
+def stray_gradient(name: str, leaves: Mapping[str, Array]) -> str:
+    """The error for a gradient that no parameter has the name of."""
+    if not name:
+        return f"the gradients are no tree of the parameters' names, which are {', '.join([*leaves][:8])}"
+    close = nearest(name, leaves)
+    hint = f"did you mean {close!r}?" if close else f"there are {', '.join([*leaves][:8])}"
+    return f"a gradient is named {name!r}, but no parameter is; {hint}"
+
+
+def library_of(x: Any) -> str:
+    """The package that an array's type is from."""
+    return type(x).__module__.partition(".")[0]
+
+
+def check_library(name: str, G: Array, W: Array) -> None:
+    """Raise if only one of both is a tensor of torch, which mixes with nothing. Others may (NumPy's beside JAX's)."""
+    found = library_of(G), library_of(W)
+    if found[0] != found[1] and "torch" in found:
+        raise TypeError(f"the gradient of {name!r} is of {found[0]}, the parameter of {found[1]}: convert one of them")

@@ -5,6 +5,7 @@ Two kinds. A numeric one (`hyper`) may be a number, a 0-d array or a callable of
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from functools import cache
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
+
+from deva_core.messages import brief
 
 Scalar = Any
 """A hyperparameter's value: a number, a 0-d array, or a callable of the number of updates already made."""
@@ -128,7 +131,7 @@ def is_triple(value: Any) -> bool:
 def coefficient_table(value: Any) -> str | None:
     """What keeps `value` from being Newton–Schulz coefficients."""
     rows = value if isinstance(value, tuple) and value and not is_triple(value) else (value,)
-    good = value == "exact" or all(is_triple(row) for row in rows)
+    good = (isinstance(value, str) and value == "exact") or all(is_triple(row) for row in rows)
     return None if good else 'a triple (a, b, c), a sequence of triples (one a step) or "exact"'
 
 
@@ -177,6 +180,29 @@ def concrete(value: Any) -> float | None:
         return None
 
 
+def called(what: str, schedule: Callable[[Any], Any], count: Any) -> Any:
+    """What a schedule returns for a count of updates.
+
+    Raises:
+        TypeError: no number and no 0-d array.
+    """
+    value = schedule(count)
+    if not is_number(value) and not is_scalar_array(value):
+        raise TypeError(f"{what} is a schedule: it must return a number or a 0-d array, got {brief(value)}")
+    return value
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many values by position; True where its signature is unknown."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # written in C, without a signature
+        return True
+    return True
+
+
 def is_changed(value: Any, default: Any) -> bool:
     """Whether a value is not the default; arrays, which may not be readable, always are."""
     return hasattr(value, "dtype") or type(value) is not type(default) or value != default
@@ -196,7 +222,7 @@ def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
     elif is_number(value) or is_scalar_array(value):
         number = value if is_number(value) else concrete(value)
         problem = None if number is None or hyper.contains(number) else hyper.domain
-    elif not callable(value):
+    elif not callable(value) or not takes(value, 1):
         problem, error = "a number, a 0-d array or a callable of the update count", TypeError
     if problem:
-        raise error(f"{owner}.{name} must be {problem}, got {value!r}")
+        raise error(f"{owner}.{name} must be {problem}, got {brief(value)}")

@@ -21,6 +21,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from deva_core.backend import Array, Backend
+from deva_core.messages import brief, nearest
 
 ROWS, COLUMNS, BATCH = "rows", "columns", "batch"
 ROLES = {
@@ -61,9 +62,9 @@ def check_names(pattern: str, axes: tuple[tuple[str, ...], ...]) -> None:
         raise ValueError(f"layout {pattern!r}: the axis {repeated!r} occurs twice")
     stray = next((axis[0] for axis in axes if len(axis) == 1 and not (is_known(axis[0]) or axis[0] == "...")), None)
     if stray:
-        raise ValueError(
-            f"layout {pattern!r}: unknown axis {stray!r}; known are {', '.join(KNOWN)}, out_… in_… and ..."
-        )
+        close = nearest(stray.lower(), (*KNOWN, "vector"), 0.75)
+        hint = f"did you mean {close!r}?" if close else f"known are {', '.join(KNOWN)}, out_… in_… and ..."
+        raise ValueError(f"layout {pattern!r}: unknown axis {stray!r}; {hint}")
     if "..." in names and names[0] != "...":
         raise ValueError(f"layout {pattern!r}: ... must come first")
     if sum(map(is_blocks, axes)) > 1:
@@ -112,6 +113,13 @@ class Layout:
     sizes: tuple[tuple[str, int], ...] = ()
 
     def __init__(self, pattern: str, **sizes: int) -> None:
+        if not isinstance(pattern, str):
+            raise TypeError(f"a Layout's pattern must be a string such as 'out in', got {brief(pattern)}")
+        bad = next((name for name, size in sizes.items() if type(size) is not int or size < 0), None)
+        if bad:
+            raise ValueError(
+                f"layout {pattern!r}: the size of {bad!r} must be an integer >= 0, got {brief(sizes[bad])}"
+            )
         names = {name for axis in parse(pattern) for name in axis}
         unknown = next((name for name in sizes if name not in names), None)
         if unknown:
@@ -255,4 +263,4 @@ def as_layout(value: Any) -> Layout | None:
         return value
     if isinstance(value, str):
         return None if value == "vector" else Layout(value)
-    raise TypeError(f"a layout must be a pattern such as 'out in', 'vector' or a Layout, got {value!r}")
+    raise TypeError(f"a layout must be a pattern such as 'out in', 'vector' or a Layout, got {brief(value)}")

@@ -1,16 +1,25 @@
 """What users say of parameters by name (layouts, decay masks), as functions of name and shape."""
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from deva_core.hyperparameter import takes
 from deva_core.layout import Layout
+from deva_core.messages import brief, nearest
 from deva_core.tree import named_leaves
 
 Lookup = Callable[[str, tuple[int, ...]], Any]
 """From a parameter's name and shape to what was said of it; None where nothing was."""
+
+
+KINDS = {
+    "layout": "a pattern, a mapping or tree of patterns by name, or a function of name and shape",
+    "weight_decay_mask": "a mapping or tree of bools by name, or a function of name and shape",
+}
+
+ELSEWHERE = {"weight_decay_mask": " (optax's is a function of the parameters: give what it returns for yours)"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,11 @@ def named_lookup(what: str, spec: Any, names: Iterable[str]) -> Lookup:
     if spec is None:
         return lambda name, shape: None
     if callable(spec):
+        if not takes(spec, 2):
+            raise TypeError(f"{what} must be a function of name and shape, got {brief(spec)}{ELSEWHERE.get(what, '')}")
         return spec
+    if not isinstance(spec, Mapping | list | tuple):
+        raise TypeError(f"{what} must be {KINDS[what]}, got {brief(spec)}")
     table = by_name(what, named_leaves(spec), list(names))
     return lambda name, shape: table.get(name)
 
@@ -90,8 +103,8 @@ def by_name(what: str, said: Mapping[str, Any], known: list[str]) -> dict[str, A
             continue
         matching = [one for one in known if fnmatchcase(one, name)] if set("*?") & set(name) else []
         if not matching:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known[:8])}"
+            close = nearest(name, known)
+            hint = f"; did you mean {close!r}?" if close else f"; there are {', '.join(known[:8])}"
             raise ValueError(f"{what} names a parameter {name!r} that does not exist{hint}")
         table |= dict.fromkeys(matching, value)
     return table | own

@@ -26,6 +26,7 @@ from deva_core.deva_vector import DeVAVector
 from deva_core.elementwise import gap, or_one
 from deva_core.hyperparameter import hyperparameters
 from deva_core.linalg import max_abs, norm, transpose
+from deva_core.messages import brief
 from deva_core.muon import Muon
 from deva_core.parameter import Parameter, field_name
 from deva_core.rule import Rule
@@ -196,7 +197,7 @@ def is_lagged(rule: Any) -> bool:
 def format_of(source: str, parameter: Parameter, rule: Rule) -> Format:
     """The format between an implementation and a rule (or the rule that it subclasses)."""
     if source not in SOURCES:
-        raise ValueError(f"unknown implementation {source!r}; there are {', '.join(SOURCES)}")
+        raise ValueError(f"unknown implementation {brief(source)}; there are {', '.join(SOURCES)}")
     for cls in type(rule).__mro__:
         if (source, cls) in FORMATS:
             return FORMATS[source, cls]
@@ -205,6 +206,17 @@ def format_of(source: str, parameter: Parameter, rule: Rule) -> Format:
         f"{parameter.name!r} is optimised by {type(rule).__name__}, whose state {source!r} does not have; "
         f"state can move between it and {rules}"
     )
+
+
+def sources_of(found: set[str], rule: Rule) -> list[str]:
+    """The implementations whose state of this rule has these fields."""
+    return [
+        source
+        for (source, cls), form in FORMATS.items()
+        if isinstance(rule, cls)
+        and form.names
+        and found - SILENT - set(form.spare) == {*form.names.values(), *([form.step] if form.step else [])}
+    ]
 
 
 def check_fields(source: str, form: Format, peer: Peer, parameter: Parameter, rule: Rule) -> None:
@@ -217,10 +229,18 @@ def check_fields(source: str, form: Format, peer: Peer, parameter: Parameter, ru
     if found != expected:
         raise ValueError(
             f"{source!r}: the state of {parameter.name!r} has the fields {sorted(found)}, "
-            f"{type(rule).__name__} continues from {sorted(expected)}"
+            f"{type(rule).__name__} continues from {sorted(expected)}{hint_for(found, rule)}"
         )
     for name in expected - {form.step, "GG", "Q", "exp_avg_sq_marg"}:
         check_shape(f"{source!r}: {name} of {parameter.name!r}", peer.fields[name], parameter.shape)
+
+
+def hint_for(found: set[str], rule: Rule) -> str:
+    """Whose fields these are."""
+    if found >= {*rule.State._fields}:
+        return "; these are our own: load_state_dict, load or the host's step continue them"
+    sources = ["adamw"] if found == {"count", "mu", "nu"} else sources_of(found, rule)  # JAX's word for optax.adamw
+    return f"; they are those of source {' or '.join(map(repr, sources))}" if sources else ""
 
 
 def check_shape(what: str, x: Array, shape: tuple[int, ...]) -> None:

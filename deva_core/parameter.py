@@ -9,6 +9,7 @@ from typing import Any
 from deva_core.backend import Array, Backend, is_float, working_dtype
 from deva_core.layout import Layout, as_layout
 from deva_core.lookup import Lookup, Route, layout_lookup, mask_lookup
+from deva_core.messages import brief
 from deva_core.rule import Rule
 from deva_core.stacks import Done, Step, advance, advance_all
 from deva_core.telemetry import gathered
@@ -157,10 +158,14 @@ def check_array(name: str, W: Array, xp: Any) -> None:
     """Raise unless W is a real floating array."""
     if not is_float(W.dtype, xp):
         raise TypeError(f"parameter {name!r} has dtype {W.dtype}: only real floating parameters can be optimised")
+    if getattr(W.dtype, "itemsize", 2) < 2:
+        raise TypeError(f"parameter {name!r} is {W.dtype}: keep a bfloat16 or float32 master copy and optimise that")
 
 
 def check_gradient(name: str, G: Array, W: Array, xp: Any) -> None:
     """Raise unless G can be the gradient of W."""
+    if not hasattr(G, "shape") or not hasattr(G, "dtype"):
+        raise TypeError(f"the gradient of {name!r} must be an array, got {brief(G)}")
     if tuple(G.shape) != tuple(W.shape):
         raise ValueError(f"the gradient of {name!r} has shape {tuple(G.shape)}, the parameter {tuple(W.shape)}")
     if not is_float(G.dtype, xp):

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from deva_core.backend import Array, Backend
@@ -10,6 +11,7 @@ from deva_core.coefficients import JORDAN, schedule
 from deva_core.hyperparameter import (
     Default,
     Scalar,
+    called,
     coefficient_table,
     hyper,
     hyperparameters,
@@ -23,6 +25,7 @@ from deva_core.hyperparameter import (
     validate,
 )
 from deva_core.linalg import Orthogonalization
+from deva_core.messages import call_of, check_call
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -66,13 +69,25 @@ class Rule:
     State: ClassVar[Any]
     """The NamedTuple of the rule's state; its names end up in checkpoints."""
 
-    lr_given: bool | None = field(default=None, repr=False, compare=False)
-    """Whether `lr` was given rather than left at its default; found at construction, kept by `dataclasses.replace`."""
+    _lr_given: bool | None = field(default=None, repr=False, compare=False)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Answer keywords that the rule does not have; `copy` and `pickle` give none."""
+        if is_undecorated(cls):
+            raise TypeError(
+                f"{cls.__name__} declares hyperparameters, so decorate it: @dataclass(frozen=True, kw_only=True)"
+            )
+        if args or kwargs:
+            # By the signature of `__init__`: a user's rule may have written its own.
+            package = cls.__module__.partition(".")[0]
+            owner = f"{package}.{cls.__name__}" if package == "deva_core" else cls.__name__
+            check_call(owner, call_of(cls.__init__, bound=True), args, kwargs)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        lr, kept = getattr(self, "lr", None), self.lr_given is False  # kept: this is a copy by `dataclasses.replace`
+        lr, kept = getattr(self, "lr", None), self._lr_given is False  # kept: this is a copy by `dataclasses.replace`
         left = type(lr) is Default or (kept and is_number(lr) and lr == type(self).default("lr"))
-        object.__setattr__(self, "lr_given", not left)
+        object.__setattr__(self, "_lr_given", not left)
         for name, declared in hyperparameters(self).items():
             value = plain(getattr(self, name))
             object.__setattr__(self, name, value)
@@ -92,7 +107,7 @@ class Rule:
 
     def init(self, W: Array, b: Backend) -> NamedTuple:
         """The state before the first step. Every field is an array of its own, float32 or wider."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no init(self, W, b): write it, and update")
 
     def update(self, G: Array, S: Any, W: Array, t: Any, b: Backend) -> tuple[Array, Any]:
         """One step: from gradient G, state S, parameter W and step count t = 1, 2, … to `(delta, new state)`.
@@ -101,11 +116,16 @@ class Rule:
         or wider. Pure, and never raises; branches on `t` only through `b.cond`. S is donated: it may be reused.
         Where `branches` is False, t may also be an array that broadcasts against W: a number for each matrix.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no update(self, G, S, W, t, b): write it")
 
     def moments(self, S: Any, b: Backend) -> tuple[Array | None, Array | None]:
         """For telemetry: the momentum, in W's coordinates, and the second moment, in true units; None where there is none."""
         return getattr(S, self.narrowable[0]) if self.narrowable else None, None
+
+    @property
+    def lr_given(self) -> bool:
+        """Whether `lr` was given rather than left at its default; `dataclasses.replace` keeps that."""
+        return bool(self._lr_given)
 
     @property
     def vector_lr_ratio(self) -> float | None:
@@ -157,8 +177,9 @@ class Rule:
             value = getattr(self, name)
             if not declared.numeric or is_number(value) or value is None:
                 continue
-            value = plain(value(count)) if callable(value) else value
-            if is_number(value) or not hasattr(value, "dtype"):
+            if callable(value):
+                value = plain(called(f"{type(self).__name__}.{name}", value, count))
+            if is_number(value):
                 validate(type(self).__name__, name, declared, value)
             values[name] = value if is_number(value) else cast(value)
         return self.with_values(**values) if values else self
@@ -169,6 +190,12 @@ class Rule:
         for name, value in values.items():
             object.__setattr__(new, name, value)
         return new
+
+
+@cache
+def is_undecorated(rule_type: type) -> bool:
+    """Whether a class declares fields that no `dataclass` has read."""
+    return any(isinstance(value, Field) for value in vars(rule_type).values())
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -16,7 +16,7 @@ from typing import Any
 from deva_core.adamw import AdamW
 from deva_core.deva import DeVA
 from deva_core.deva_vector import DeVAVector
-from deva_core.hyperparameter import hyperparameters, validate
+from deva_core.hyperparameter import called, hyperparameters, validate
 from deva_core.rule import Rule
 
 Follows = Callable[[Any], tuple[Any, float] | None]
@@ -57,15 +57,13 @@ def with_lr(rule: Rule, vector_rule: Rule, learning_rate: Any) -> Rule:
     if "lr" not in hyperparameters(vector_rule):
         raise ValueError(f"vector_learning_rate has no meaning for {vector_rule!r}, which has no lr")
     validate(type(rule).__name__, "vector_learning_rate", hyperparameters(vector_rule)["lr"], learning_rate)
-    return replace(vector_rule, lr=learning_rate, lr_given=True)
+    return replace(vector_rule, lr=learning_rate, _lr_given=True)
 
 
-def times(lr: Any, ratio: float) -> Any:
-    """A learning rate, times a number: of a callable, a callable."""
-    if callable(lr):
-        function: Callable[[Any], Any] = lr
-        return lambda count: function(count) * ratio
-    return lr * ratio
+def times(rule: Any, ratio: float) -> Any:
+    """A rule's lr, times a number: of a callable, a callable."""
+    lr, what = rule.lr, f"{type(rule).__name__}.lr"
+    return (lambda count: called(what, lr, count) * ratio) if callable(lr) else lr * ratio
 
 
 def followed(rule: Rule, vector_rule: Rule) -> tuple[Any, float] | None:
@@ -95,4 +93,4 @@ def vector_half(rule: Rule, vector_rule: Rule | None = None, learning_rate: Any 
         return rule
     own = with_lr(rule, default_vector_rule(rule) if vector_rule is None else vector_rule, learning_rate)
     follows = followed(rule, own)
-    return own if follows is None else own.with_values(lr=times(*follows))
+    return own if follows is None else own.with_values(lr=times(rule, follows[1]))

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_map  # noqa: E402
 
 import deva_torch  # noqa: E402
-from deva_core import AdamW, DeVA, Muon, Rule  # noqa: E402
+from deva_core import AdamW, DeVA, DeVAVector, Muon, Rule  # noqa: E402
 from tests.fake_cuda import NoReads  # noqa: E402
 from tests.forced_backends import no_host  # noqa: E402
 
@@ -222,14 +222,27 @@ class Wavering(Muon):
     branches = Rule.branches
 
 
+class WaveringVector(DeVAVector):
+    """Likewise."""
+
+    branches = Rule.branches
+
+
+class Ranks:
+    """In the place of a process group."""
+
+    def size(self):
+        return 2
+
+
 @pytest.mark.parametrize(
     ("make", "advice"),
     [
         (lambda p: deva_torch.DeVA(p, capturable=True), "DeVA, the rule of .*repeats one step.*torch.compile"),
         (lambda p: deva_torch.RuleOptimizer(p, Wavering(), capturable=True), "may call b.cond"),
-        (lambda p: deva_torch.Muon(p, vector_rule=DeVA(), capturable=True), "the rule of 'group0.3'"),
+        (lambda p: deva_torch.Muon(p, vector_rule=WaveringVector(), capturable=True), "the rule of 'group0.3'"),
         (lambda p: deva_torch.Muon(p, capturable=True, rounding="stochastic"), "seed.*kahan"),
-        (lambda p: deva_torch.Muon(p, capturable=True, process_group=object()), "several ranks"),
+        (lambda p: deva_torch.Muon(p, capturable=True, process_group=Ranks()), "several ranks"),
     ],
 )
 def test_what_cannot_be_captured_is_refused_and_says_why(make, advice):

@@ -2,6 +2,8 @@
 
 import pytest
 
+import deva_core
+
 torch = pytest.importorskip("torch")
 deva_torch = pytest.importorskip("deva_torch")
 testing = pytest.importorskip("torch._dynamo.testing")
@@ -19,8 +21,9 @@ def train(name, backend, steps=6, **options):
     """The model, its optimizer and how often a step was traced."""
     torch._dynamo.reset()
     net, counter = model(), backend and testing.CompileCounterWithBackend(backend)
-    layout = {"2.weight": "out in k"}
-    optimizer = getattr(deva_torch, name)(net.named_parameters(), layout=layout, **options)
+    if getattr(deva_core, name).matrix:
+        options["layout"] = {"2.weight": "out in k"}
+    optimizer = getattr(deva_torch, name)(net.named_parameters(), **options)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: 1 / (1 + k))
     step = torch.compile(optimizer.step, backend=counter) if backend else optimizer.step
     x = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(3, 4)

@@ -8,6 +8,7 @@ import cupy  # pyright: ignore[reportMissingImports]
 from deva_core import Backend, OptimizerState, Rule
 from deva_core import Optimizer as CoreOptimizer
 from deva_core.eager import Slot
+from deva_core.messages import answered
 from deva_core.parameter import State, unwrapped, wrapped
 from deva_cupy._backend import backend as backend_for
 from deva_cupy._backend import checked_compute_dtype, current_capability
@@ -20,7 +21,7 @@ class Optimizer(CoreOptimizer):
     itself may wait).
 
     Args:
-        rule: the rule for matrices. vector_rule, layout and options: as in `deva_core.Optimizer`.
+        rule: the rule for matrices. vector_rule, layout, weight_decay_mask, vector_learning_rate: as in `deva_core.Optimizer`.
         backend: how to compute; by default CuPy's, as the next two say.
         compute_dtype: dtype of the Newton–Schulz products: `"auto"` (bfloat16 on devices of compute capability 8.0 and
             more where CuPy can hold it, else the working dtype), a dtype or its name. Never narrows float64.
@@ -40,6 +41,7 @@ class Optimizer(CoreOptimizer):
         1
     """
 
+    @answered("deva_cupy.Optimizer")
     def __init__(
         self,
         rule: Rule,
@@ -48,9 +50,12 @@ class Optimizer(CoreOptimizer):
         backend: Backend | None = None,
         compute_dtype: Any = "auto",
         replacements: bool = True,
-        **options: Any,
+        *,
+        weight_decay_mask: Any = None,
+        vector_learning_rate: Any = None,
     ) -> None:
-        super().__init__(rule, vector_rule, layout, backend, **options)
+        shared = dict(weight_decay_mask=weight_decay_mask, vector_learning_rate=vector_learning_rate)
+        super().__init__(rule, vector_rule, layout, backend, **shared)
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._replacements = replacements
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from deva_core import Backend
 from deva_core.costs import Costs
+from deva_core.messages import compute_dtype_message
 
 REPLACEMENTS: dict[str, Any] = {}
 """Faster functions for core's replaceable ones. Each needs a benchmark that shows its gain; there is none yet."""
@@ -33,8 +34,8 @@ def checked_compute_dtype(value: Any) -> Any:
         dtype = jnp.dtype(value)
     except TypeError:
         dtype = None
-    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f'compute_dtype must be "auto" or a floating dtype such as "bfloat16", got {value!r}')
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating) or dtype.itemsize < 2:
+        raise ValueError(compute_dtype_message(value))
     return dtype
 
 

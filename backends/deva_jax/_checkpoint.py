@@ -1,5 +1,6 @@
 """The portable checkpoint for JAX transformations."""
 
+from types import FunctionType
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,26 +11,37 @@ from safetensors.numpy import save as serialize
 
 from deva_core import checkpoint
 from deva_core.checkpoint import Entry, Rename
+from deva_core.messages import brief
 from deva_core.parameter import fields
 from deva_jax._shardings import Placed
-from deva_jax._transform import Params, RuleState, Slot, Transform, lean
+from deva_jax._transform import Params, RuleState, Slot, Transform, check_kind, lean, slots_by_name
 from deva_jax._tree import named
 
 
 def transform_of(optimizer: optax.GradientTransformation) -> Transform:
     """The rules behind a transformation of this package."""
-    owner = getattr(optimizer.update, "__self__", None)
+    owner = getattr(getattr(optimizer, "update", None), "__self__", None)
     if not isinstance(owner, Placed):
-        raise TypeError("expected a transformation made by deva_jax; of a chain, pass the inner one with its own state")
+        call = f": call it, {optimizer.__name__}()" if isinstance(optimizer, FunctionType) else ""
+        raise TypeError(
+            f"expected a transformation made by deva_jax, got {kind_of(optimizer)}{call}; of a chain, pass the inner one with "
+            "its own state"
+        )
     return owner.plain
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in an error."""
+    return "one of optax" if isinstance(value, optax.GradientTransformation) else brief(value)
 
 
 def entries(optimizer: optax.GradientTransformation, params: Params, state: RuleState) -> dict[str, Entry]:
     """The state in plain terms."""
-    leaves, structure = named(params)
     owner = transform_of(optimizer)
+    check_kind(state)
+    leaves, structure = named(params)
     parameters, out = owner.assignment(leaves), {}
-    for (name, W), slot in zip(leaves.items(), structure.flatten_up_to(state.slots), strict=True):
+    for (name, W), slot in zip(leaves.items(), slots_by_name(leaves, structure, state).values(), strict=True):
         if slot is None:
             continue
         p = parameters[name]
@@ -70,8 +82,9 @@ def load(path: Any, optimizer: optax.GradientTransformation, params: Params, ren
         ...     list(load(f"{folder}/state.safetensors", optimizer, new, rename={"fc": "head"}).slots)
         ['head']
     """
+    owner = transform_of(optimizer)
     leaves, structure = named(params)
-    parameters = transform_of(optimizer).assignment(leaves)
+    parameters = owner.assignment(leaves)
     live = entries(optimizer, params, optimizer.init(params))  # pyright: ignore[reportArgumentType]
     count, loaded = checkpoint.load(path, live, deserialize, rename)
     slots: list[Slot | None] = []

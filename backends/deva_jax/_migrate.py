@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from deva_core.messages import brief
 from deva_core.migrate import Peer, export_fields, import_fields
 from deva_core.parameter import fields
 from deva_jax._checkpoint import transform_of
-from deva_jax._transform import Params, RuleState, Slot, Transform, lean
+from deva_jax._transform import Params, RuleState, Slot, Transform, check_kind, lean, slots_by_name
 from deva_jax._tree import named
 
 HELD = {"optax": ("mu", "nu", "count"), "adamw": ("exp_avg", "exp_avg_sq", "step")}
@@ -51,6 +52,8 @@ def import_state(
         1
     """
     leaves, structure = named(params)
+    if isinstance(peer_state, RuleState):
+        raise ValueError("the peer's state is one of deva_jax already: give it to update, or to save")
     owner, held = transform_of(optimizer), held_by(peer_state, source, beta1)
     stray = sorted(held.keys() - {name for name, W in leaves.items() if W is not None})
     if stray:
@@ -88,8 +91,13 @@ def export_state(
         >>> state = export_state(optimizer, params, state, peer.init(params))
         >>> updates, state = peer.update(params, state, params)
     """
-    leaves, structure = named(params)
-    owner, slots = transform_of(optimizer), dict(zip(leaves, structure.flatten_up_to(state.slots), strict=True))
+    owner, (leaves, structure) = transform_of(optimizer), named(params)
+    check_kind(state)
+    slots = slots_by_name(leaves, structure, state)
+    if not any(map(is_counted, jax.tree.leaves(peer_state, is_leaf=is_counted))):
+        raise ValueError(
+            f"peer_state must be the peer's own state, as its init(params) gives it, got {brief(peer_state)}"
+        )
 
     def filled(node: Any) -> Any:
         if is_moments(node):
@@ -132,7 +140,9 @@ def held_by(peer_state: Any, source: str, beta1: float | None) -> dict[str, Peer
                 raise ValueError(f"the peer's state has {field} of {name!r} twice: pass the part to take over")
             found[name] |= {field: x, HELD[source][2]: node.count}
     if not found:
-        raise ValueError("the peer's state holds no moments: expected that of optax.contrib.muon or optax.adamw")
+        raise ValueError(
+            "the peer's state holds no moments: expected that of optax.contrib.muon or optax.adamw, as init(params) gives it"
+        )
     settings = {} if beta1 is None else {"betas": (beta1, None)}
     return {name: Peer(fields, settings) for name, fields in found.items()}
 

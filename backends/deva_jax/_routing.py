@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any, TypedDict
 
 from deva_core.lookup import Route, layout_lookup
-from deva_jax._transform import Params, jax_layout
+from deva_core.messages import answered, nearest
+from deva_jax._transform import Params, check_leaves, jax_layout
 from deva_jax._tree import named
 
 VECTOR = re.compile("bias.*|scale|offset|gamma|beta")
@@ -24,6 +25,7 @@ class Routes(TypedDict):
     weight_decay_mask: dict[str, bool]
 
 
+@answered("deva_jax.routes")
 def routes(params: Params, *, layout: Any = None, heads: Iterable[str] = (), scanned: Iterable[str] = ()) -> Routes:
     """What each parameter is, by its path: the arguments `layout` and `weight_decay_mask` of every factory.
 
@@ -54,12 +56,14 @@ def routes(params: Params, *, layout: Any = None, heads: Iterable[str] = (), sca
         >>> optimizer = muon(0.02, **routing)
     """
     leaves, _ = named(params)
+    check_leaves(leaves)
+    heads, scanned = ([paths] if isinstance(paths, str) else list(paths) for paths in (heads, scanned))
     shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
     for pattern in (*heads, *scanned):
         if not any(fnmatchcase(name, pattern) for name in shapes):
-            raise ValueError(
-                f"routes names a path {pattern!r} that does not exist; there are {', '.join([*shapes][:8])}"
-            )
+            close = nearest(pattern, shapes)
+            hint = f"did you mean {close!r}?" if close else f"there are {', '.join([*shapes][:8])}"
+            raise ValueError(f"routes names a path {pattern!r} that does not exist; {hint}")
     said = layout_lookup(layout, shapes)
     result = Routes(layout={}, weight_decay_mask={})
     for name, shape in shapes.items():

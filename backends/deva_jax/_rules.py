@@ -12,17 +12,32 @@ import optax
 
 import deva_core as core
 from deva_core import Rule
+from deva_core.messages import answered, brief
 from deva_jax._transform import transform
 
 Value = float | jax.Array | Callable[[Any], Any]
 """A number, a 0-d array or a schedule: a callable of the number of updates made."""
 
 
+OTHERS = "the second is ns_coeffs in optax.contrib.muon"
+
+
 def given(**values: Any) -> dict[str, Any]:
-    """The arguments that are not None."""
+    """The structural arguments that are not None.
+
+    Raises:
+        TypeError: one of them is an array.
+    """
+    for name, value in values.items():
+        if isinstance(value, jax.Array):
+            raise TypeError(
+                f"deva_jax: {name} is structural and cannot be an array, got {brief(value)}: under optax.inject_hyperparams "
+                f'name it in static_args=("{name}",)'
+            )
     return {name: value for name, value in values.items() if value is not None}
 
 
+@answered("deva_jax.muon", OTHERS)
 def muon(
     learning_rate: Value = 0.02,
     *,
@@ -71,6 +86,7 @@ def muon(
     )
 
 
+@answered("deva_jax.adago")
 def adago(
     learning_rate: Value = 0.05,
     *,
@@ -125,6 +141,7 @@ def adago(
     )
 
 
+@answered("deva_jax.deva")
 def deva(
     learning_rate: Value = 3e-3,
     *,
@@ -192,6 +209,7 @@ def deva(
     )
 
 
+@answered("deva_jax.deva_vector")
 def deva_vector(
     learning_rate: Value = 3e-3,
     *,
@@ -225,6 +243,7 @@ def deva_vector(
     )
 
 
+@answered("deva_jax.adamw")
 def adamw(
     learning_rate: Value = 3e-4,
     *,

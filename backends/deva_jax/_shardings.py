@@ -93,6 +93,7 @@ class Placed:
 
     def init(self, params: Any) -> Any:
         """The state before the first update."""
+        self.plain.assignment(named(params)[0])  # which refuses leaves that are no arrays, by their names
         mesh = explicit_mesh(params, self.sharding)
         if mesh is None:
             state = self.plain.init(params)

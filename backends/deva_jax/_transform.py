@@ -5,12 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from deva_core import Backend, Rule
-from deva_core.eager import ResolvedRules
+from deva_core.checks import check_arrays, check_default_layout, check_rule, check_state, check_vector_rule
+from deva_core.eager import ResolvedRules, stray_gradient
 from deva_core.explain import explain as table
 from deva_core.explain import warn_of_routes
+from deva_core.messages import answered, brief
 from deva_core.parameter import (
     DefaultLayout,
     Parameter,
@@ -18,6 +21,7 @@ from deva_core.parameter import (
     assign,
     check_array,
     check_gradient,
+    field_name,
 )
 from deva_core.telemetry import Telemetry, observe, watched
 from deva_core.vector_half import followed, vector_half
@@ -30,6 +34,9 @@ from deva_jax._tree import named
 
 Params = Any
 """A pytree of arrays."""
+
+ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
+PARTITION = "leave what is not trained out of the parameters, as equinox.filter(model, equinox.is_inexact_array) does"
 
 
 class RuleState(NamedTuple):
@@ -88,6 +95,44 @@ def as_given(given: Any, slot: Slot) -> Any:
     return structure.unflatten([new[name] for name in leaves])
 
 
+def check_leaves(leaves: dict[str, Any]) -> None:
+    """Raise unless every leaf is an array, or None."""
+    for name, W in leaves.items():
+        if W is not None and not isinstance(W, ARRAYS) and not hasattr(W, "__jax_array__"):
+            where = f"parameter {name!r}" if name else "the parameters"
+            raise TypeError(f"{where} must be a JAX array of floats, got {brief(W)}: {PARTITION}")
+
+
+def check_kind(state: Any) -> None:
+    """Raise unless `state` is one of this package."""
+    if not hasattr(state, "count") or not hasattr(state, "slots"):
+        raise TypeError(
+            f"the state must be what this transformation's init(params) or update returned, got {brief(state)}: of a chain "
+            "or inject_hyperparams pass the inner state; import_state takes over optax's"
+        )
+
+
+def slots_by_name(leaves: dict[str, Any], structure: Any, state: Any) -> dict[str, Any]:
+    """The slot of each leaf.
+
+    Raises:
+        ValueError: the state has other leaves.
+    """
+    try:
+        return dict(zip(leaves, structure.flatten_up_to(state.slots), strict=True))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the state belongs to other parameters: {error}; call init again") from None
+
+
+def check_slot(p: Parameter, slot: Any) -> None:
+    """Raise unless a slot can be the parameter's; of containers that others made of it, only those with our fields."""
+    state: Any = getattr(slot, "state", None)
+    parts: dict[str, Any] = state if isinstance(state, dict) and p.blocks != ("",) else {"": state}
+    if all(hasattr(part, "_fields") for part in parts.values()):
+        flat = {field_name(block, name): x for block, part in parts.items() for name, x in part._asdict().items()}
+        check_state(p, flat, "give what this transformation's init returned; import_state takes over optax's")
+
+
 class Transform:
     """The two functions of a `GradientTransformation`, over one assignment of rules."""
 
@@ -107,11 +152,13 @@ class Transform:
 
     def assignment(self, leaves: dict[str, Any]) -> dict[str, Parameter]:
         """Which rule each parameter gets."""
+        check_leaves(leaves)
         shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default, self.weight_decay_mask)
 
     def filled(self, p: Parameter, W: Any, slot: Any) -> Slot:
         """A parameter's slot as rules take it."""
+        check_slot(p, slot)
         if isinstance(slot, Slot) and all(
             x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)
         ):
@@ -138,13 +185,14 @@ class Transform:
         """The deltas to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
         if params is None:
             raise ValueError("the update depends on the parameters: call update(grads, state, params)")
+        check_kind(state)
         leaves, structure = named(params)
         gradients, _ = named(updates)
         stray = next((name for name in gradients if name not in leaves), None)
         if stray is not None:
-            raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
+            raise ValueError(stray_gradient(stray, leaves))
         parameters, rules, b = self.assignment(leaves), ResolvedRules(state.count, self.b), watched(self.b)
-        slots, steps = dict(zip(leaves, structure.flatten_up_to(state.slots), strict=True)), {}
+        slots, steps = slots_by_name(leaves, structure, state), {}
         for name, G in gradients.items():
             if G is not None:
                 W, p = jnp.asarray(leaves[name]), parameters[name]
@@ -163,6 +211,19 @@ class Transform:
             return *self.update(updates, state, params), seen
 
 
+def check_rules(rule: Any, vector_rule: Any, layout: Any) -> None:
+    """Raise unless both are rules, the second for arrays of any shape, and the layout is one argument."""
+    check_rule("deva_jax: rule", rule)
+    check_vector_rule("deva_jax: vector_rule", vector_rule)
+    for half in (rule, *([] if vector_rule is None else [vector_rule])):
+        check_arrays("deva_jax", half, ARRAYS)
+    if isinstance(layout, Mapping) and set(layout) == {"layout", "weight_decay_mask"}:
+        raise TypeError(
+            "deva_jax: layout is what routes(params) returned, which is both arguments: give **routes(params)"
+        )
+
+
+@answered("deva_jax.transform")
 def transform(
     rule: Rule,
     *,
@@ -213,6 +274,8 @@ def transform(
         >>> optax.apply_updates(params, updates)["kernel"].shape
         (3, 4)
     """
+    check_rules(rule, vector_rule, layout)
+    check_default_layout("deva_jax: default_layout", default_layout)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     platform = platform or jax.default_backend()
     b = backend(checked_compute_dtype(compute_dtype), replacements, platform)
@@ -221,6 +284,7 @@ def transform(
     return optax.GradientTransformation(functions.init, functions.update)
 
 
+@answered("deva_jax.explain")
 def explain(
     params: Params,
     rule: Rule,
@@ -243,6 +307,7 @@ def explain(
         bias       4      -       AdamW  0.02  0.2    0.004     -       0.004   0.01   not a matrix
         kernel     3×4    in out  Muon   0.02  -      0.02      1.15    0.0115  0      named 'kernel'
     """
+    check_rules(rule, vector_rule, layout)
     leaves, _ = named(params)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     functions = Transform(rule, vector_rule, layout, jax_layout, backend(), weight_decay_mask=weight_decay_mask)

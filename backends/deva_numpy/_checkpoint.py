@@ -9,13 +9,26 @@ from safetensors.numpy import save as serialize
 
 from deva_core import Optimizer, OptimizerState, checkpoint
 from deva_core.checkpoint import Entry, Rename
-from deva_core.eager import Slot
+from deva_core.checks import check_state
+from deva_core.eager import Slot, check_kind
+from deva_core.messages import brief
 from deva_core.parameter import Parameter, fields
 from deva_core.tree import named_leaves
 
 
+def check_own(optimizer: Any) -> None:
+    """Raise unless `optimizer` is a functional one."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"the optimizer must be one such as deva_numpy.Optimizer(Muon()), got {brief(optimizer)}")
+
+
 def entries(parameters: Mapping[str, Parameter], state: OptimizerState) -> dict[str, Entry]:
     """The state in plain terms."""
+    check_kind(state)
+    for name, slot in state.slots.items():
+        if name not in parameters:
+            raise ValueError(f"the state has a slot of {name!r}, but no parameter is named so; call init again")
+        check_state(parameters[name], fields(slot.state), "save the state of this optimizer and these parameters")
     return {
         name: Entry(
             parameters[name].rule,
@@ -41,6 +54,7 @@ def save(path: Any, optimizer: Optimizer, params: Any, state: OptimizerState) ->
         ...     load(f"{folder}/state.safetensors", optimizer, params).slots["W"].step
         1
     """
+    check_own(optimizer)
     parameters = optimizer.assignment(named_leaves(params))
     checkpoint.save(path, entries(parameters, state), state.count, serialize)
 
@@ -61,6 +75,7 @@ def load(path: Any, optimizer: Optimizer, params: Any, rename: Rename = None) ->
         ...     list(load(f"{folder}/state.safetensors", optimizer, new, rename={"fc": "head"}).slots)
         ['head']
     """
+    check_own(optimizer)
     parameters = optimizer.assignment(named_leaves(params))
     live = entries(parameters, optimizer.init(params))
     count, loaded = checkpoint.load(path, live, deserialize, rename)

@@ -5,18 +5,29 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 
 from deva_core import Rule
+from deva_core.checks import check_arrays, check_rule, check_vector_rule
 from deva_core.costs import Costs
 from deva_core.explain import explain, warn_of_routes
 from deva_core.lookup import layout_lookup
+from deva_core.messages import answered
 from deva_core.parameter import DefaultLayout, Parameter, assign
 from deva_core.plan import plan
 from deva_core.vector_half import default_vector_rule, with_lr
 from deva_torch._alike import Work
 from deva_torch._backend import backend, checked_compute_dtype
 from deva_torch._capturable import check as check_capturable
+from deva_torch._checks import (
+    Elsewhere,
+    check_flags,
+    check_group,
+    check_keys,
+    check_process_group,
+    checked_params,
+)
 from deva_torch._groups import (
     OWN_LR,
     RATIO,
@@ -44,6 +55,11 @@ class Assigned(torch.optim.Optimizer):
     costs: Costs | None = None
     """What chooses forms and stacks; None for the device's own. `Costs(form="plain")` pins the plain iteration."""
 
+    dialect = Elsewhere(
+        "deva_torch.{0}.dialect: a dialect is a rule: RuleOptimizer(params, deva_core.{0}.dialect(name, lr=...))"
+    )
+
+    @answered("deva_torch.RuleOptimizer")
     def __init__(
         self,
         params: Any,
@@ -61,6 +77,14 @@ class Assigned(torch.optim.Optimizer):
         maximize: bool = False,
         process_group: Any = None,
     ) -> None:
+        owner = f"deva_torch.{type(self).__name__}"
+        check_rule(f"{owner}: rule", rule)
+        check_vector_rule(f"{owner}: vector_rule", vector_rule)
+        for half in (rule, *([] if vector_rule is None else [vector_rule])):
+            check_arrays(owner, half, (torch.Tensor, np.ndarray))
+        check_flags(owner, foreach=foreach, capturable=capturable, maximize=maximize)
+        check_process_group(owner, process_group)
+        params = checked_params(owner, params)
         self._process_group, self._shards = process_group, None
         self._parameters: dict[torch.Tensor, Parameter] = {}  # filled once all groups are there
         self._rule = rule
@@ -76,10 +100,13 @@ class Assigned(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
+        check_group(f"{type(self).__name__}.add_param_group", param_group)
+        check_keys(param_group, rule_of(param_group, self._rule))
         super().add_param_group(completed(param_group, self.defaults if self.param_groups else {}))
         group = self.param_groups[-1]
         try:
             from_group(type(rule_of(group, self._rule)), group)
+            check_flags("a param group", maximize=group["maximize"], capturable=group["capturable"])
             checked_ratio(group.get(RATIO))
             if self._parameters:
                 self._assign()

@@ -10,6 +10,7 @@ import torch
 from deva_core import Backend
 from deva_core.coefficients import Triple
 from deva_core.costs import Costs, Tried
+from deva_core.messages import compute_dtype_message
 from deva_core.trial import gram_is_as_good
 from deva_torch._device import is_host
 from deva_torch._products import matmul
@@ -21,8 +22,8 @@ def checked_compute_dtype(value: Any) -> torch.dtype | None:
     if value is None or value == "auto":
         return None
     dtype = getattr(torch, value, None) if isinstance(value, str) else value
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f'compute_dtype must be "auto" or a floating dtype such as "bfloat16", got {value!r}')
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize < 2:
+        raise ValueError(compute_dtype_message(value))
     return dtype
 
 

@@ -10,6 +10,7 @@ from safetensors.numpy import save as serialize
 
 from deva_core import checkpoint
 from deva_core.checkpoint import Entry, Rename
+from deva_torch._checks import check_own
 from deva_torch._convert import to_numpy, to_torch
 from deva_torch._optimizer import RuleOptimizer
 from deva_torch._precision import computed_with
@@ -25,6 +26,8 @@ def entries(optimizer: RuleOptimizer, values: bool = True) -> dict[str, Entry]:
     optimizer.init_state()
     out = {}
     for (_, parameter, rule), state in zip(optimizer.live_rules(), optimizer.whole_states(values), strict=True):
+        if parameter.name in out:
+            raise ValueError(f"two parameters are named {parameter.name!r}: a file needs a name for each")
         slot = computed_with(state)
         tensors = {name: host(slot[name]) for name in parameter.field_names}
         out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), int(slot["step"]), tensors)
@@ -52,6 +55,7 @@ def save(path: Any, optimizer: RuleOptimizer) -> None:
         ...     save(f"{folder}/state.safetensors", Muon(model.named_parameters()))
         ...     load(f"{folder}/state.safetensors", Muon(model.named_parameters()))
     """
+    check_own("save(path, optimizer)", optimizer, RuleOptimizer)
     count = max(int(group["count"]) for group in optimizer.param_groups)
     if optimizer.ranks and not optimizer.ranks.is_first:
         optimizer.init_state()
@@ -76,6 +80,7 @@ def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
         ...     save(f"{folder}/state.safetensors", old)
         ...     load(f"{folder}/state.safetensors", new, rename={"fc": "head"})
     """
+    check_own("load(path, optimizer)", optimizer, RuleOptimizer)
     count, loaded = checkpoint.load(path, entries(optimizer, values=False), deserialize, rename)
     states: dict[torch.Tensor, dict[str, Any]] = {}
     for p, parameter, _ in optimizer.live_rules():

@@ -9,6 +9,7 @@ import torch
 
 from deva_core import Route, Rule, hyperparameters
 from deva_core.backend import working_dtype
+from deva_core.checks import check_rule
 from deva_core.eager import ResolvedRules
 from deva_core.hyperparameter import is_number
 from deva_core.lookup import Lookup, layout_lookup
@@ -35,7 +36,10 @@ def to_group(rule: Rule) -> dict[str, Any]:
 
 def rule_of(group: Mapping[str, Any], default: Rule) -> Rule:
     """The rule under which a group's hyperparameters are read: its own, or the optimizer's."""
-    return group.get("rule", default)
+    rule = group.get("rule", default)
+    if not isinstance(rule, Rule):
+        check_rule('a param group\'s "rule"', rule, "AdamW()")
+    return rule
 
 
 def layouts_in(group: Mapping[str, Any], names: Iterable[str], shared: Lookup) -> Lookup:
@@ -93,7 +97,7 @@ def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
     Both rules with their callables resolved, or both as they are.
     """
     if group[RATIO] is not None:
-        vector = vector.with_values(lr=times(matrix.lr, group[RATIO]))
+        vector = vector.with_values(lr=times(matrix, group[RATIO]))
     return with_decay_of(group, vector, matrix)
 
 
@@ -113,9 +117,7 @@ def completed(group: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any
     group.setdefault("decays_all", "weight_decay" in group)
     group[OWN_LR] = "lr" in group
     if "rule" in group:
-        if not isinstance(group["rule"], Rule):
-            raise TypeError(f'a param group\'s "rule" must be a deva_core rule such as AdamW(), got {group["rule"]!r}')
-        for name, value in to_group(group["rule"]).items():
+        for name, value in to_group(rule_of(group, group["rule"])).items():
             group.setdefault(name, value)
     for name, value in shared.items():
         if isinstance(value, torch.Tensor):
@@ -132,6 +134,9 @@ def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
     values = dict(group)
     if "betas" in values:
         values["beta1"], values["beta2"] = two(rule_type, values["betas"])
+    missing = next((name for name in hyperparameters(rule_type) if name not in values), None)
+    if missing:
+        raise ValueError(f"a param group of {rule_type.__name__} has no {missing!r} any more: write it back")
     entries = {name: values[name] for name in hyperparameters(rule_type)}
     tensors = {name: value for name, value in entries.items() if hasattr(value, "dtype")}
     rule = made(rule_type, {name: value for name, value in entries.items() if name not in tensors})

@@ -6,8 +6,10 @@ from typing import Any
 import torch
 
 from deva_core import Rule
+from deva_core.messages import a, brief
 from deva_core.migrate import SILENT, Peer, export_fields, format_of, import_fields
 from deva_core.parameter import Parameter
+from deva_torch._checks import check_own
 from deva_torch._optimizer import RuleOptimizer
 from deva_torch._precision import computed_with
 
@@ -43,6 +45,9 @@ def import_state(optimizer: RuleOptimizer, peer: PeerLike, source: str, step: in
         >>> import_state(RuleOptimizer(model.named_parameters(), Muon.dialect("torch", lr=0.02)), peer, "torch")
         ['weight']
     """
+    check_own("import_state(optimizer, peer, source)", optimizer, RuleOptimizer)
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
+        raise ValueError(f"import_state: step must be the number of steps made, got {brief(step)}")
     check_whole(optimizer)
     held = {p: Peer(fields, group, step, type(peer).__name__) for p, fields, group in held_by(peer, optimizer)}
     if not held:
@@ -86,6 +91,9 @@ def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: 
         >>> peer.state[model.weight]["momentum_buffer"].shape
         torch.Size([4, 3])
     """
+    check_own("export_state(optimizer, peer, target)", optimizer, RuleOptimizer)
+    if not isinstance(peer, torch.optim.Optimizer):
+        raise TypeError(f"export_state: the peer must be a torch optimizer, got {a(type(peer).__name__)}")
     check_whole(optimizer)
     ours = {p: (parameter, rule) for p, parameter, rule in optimizer.live_rules()}
     directions, exported = directions_of(optimizer), peer.state_dict()

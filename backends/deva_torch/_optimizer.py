@@ -11,8 +11,9 @@ from deva_core.parameter import Parameter
 from deva_torch._alike import Work
 from deva_torch._assigned import Assigned
 from deva_torch._capturable import check_not_capturing, cond, on_device
+from deva_torch._checks import check_closure
 from deva_torch._groups import without_callables
-from deva_torch._load import loading
+from deva_torch._load import check_form, loading
 from deva_torch._parameters import check_gradient
 from deva_torch._precision import COMPENSATION, initial
 from deva_torch._step import advance
@@ -92,6 +93,7 @@ class RuleOptimizer(Assigned):
         Args:
             closure: reevaluates the model and returns the loss.
         """
+        check_closure(closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -222,8 +224,10 @@ class RuleOptimizer(Assigned):
         """Load what `state_dict` gave. Callables are kept as they are here; states keep their own precision.
 
         Raises:
-            ValueError: groups, values or state fields that do not belong to these parameters; nothing is changed.
+            ValueError: groups, values or state fields that do not belong to these parameters; TypeError: no state dict.
+                Nothing is changed.
         """
+        check_form(state_dict)
         with loading(self):
             super().load_state_dict(dict(state_dict))
         self.settle_counts()

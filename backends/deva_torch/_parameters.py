@@ -31,10 +31,10 @@ def is_dtensor(p: torch.Tensor) -> bool:
 
 def check_parameter(name: str, p: torch.Tensor) -> None:
     """Refuse parameters that no rule can move, with advice."""
+    if isinstance(p, torch.nn.parameter.UninitializedParameter):
+        raise ValueError(f"parameter {name!r} has no shape yet: run the model once before")
     if p.dtype.is_complex:
         raise TypeError(f"parameter {name!r} is complex ({p.dtype}): pass its torch.view_as_real instead")
-    if p.dtype.is_floating_point and p.dtype.itemsize < 2:
-        raise TypeError(f"parameter {name!r} is {p.dtype}: keep a bfloat16 or float32 master copy and optimise that")
     check_array(name, p, backend("cpu", None).xp)
 
 

@@ -4,13 +4,14 @@ docs/decisions/0014 and 0015 say why these ways and no others.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_args
 
 import torch
 
 from deva_core import Backend, Rule
+from deva_core.messages import brief
 from deva_core.parameter import Parameter, fields
 from deva_torch import _foreach as foreach
 from deva_torch._options import Rounding
@@ -41,8 +42,13 @@ class Precision:
         if self.rounding not in get_args(Rounding):
             choices = ", ".join(map(repr, get_args(Rounding)))
             raise ValueError(f"rounding must be one of {choices}, got {self.rounding!r}")
-        if self.state_dtype not in STATE_DTYPES:
-            raise ValueError(f'state_dtype must be None, "float32" or "bfloat16", got {self.state_dtype!r}')
+        if not isinstance(self.state_dtype, Hashable) or self.state_dtype not in STATE_DTYPES:
+            raise ValueError(f'state_dtype must be None, "float32" or "bfloat16", got {brief(self.state_dtype)}')
+        if not isinstance(self.generator, torch.Generator | None):
+            raise TypeError(
+                f"generator must be a torch.Generator, got {brief(self.generator)}: "
+                "torch.Generator().manual_seed(seed) makes one"
+            )
         if self.generator is not None and self.generator.device.type != "cpu":
             raise ValueError(
                 f"generator must be on the CPU, whatever the parameters' device, got one on {self.generator.device}: "

@@ -10,6 +10,7 @@ from torch import nn
 
 from deva_core.layout import Layout
 from deva_core.lookup import Route, layout_lookup
+from deva_core.messages import a, answered, brief, nearest
 from deva_torch._parameters import torch_layout
 
 MATRICES, EMBEDDINGS, HEADS, VECTORS = ROLES = "matrices", "embeddings", "heads", "vectors"
@@ -43,6 +44,7 @@ class Home:
         return type(self.module).__name__
 
 
+@answered("deva_torch.param_groups")
 def param_groups(
     model: nn.Module, *, layout: Any = None, heads: Iterable[str] | None = None, decay_vectors: bool = False
 ) -> list[dict[str, Any]]:
@@ -78,6 +80,11 @@ def param_groups(
         1.bias     8      -       AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
         2.bias     10     -       AdamW  0.02  0.2    0.004     -       0.004  0      not a matrix
     """  # noqa: E501 - the table's own width
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"deva_torch.param_groups goes by the types of a model's modules: give the model itself, "
+            f"got {a(type(model).__name__) if not isinstance(model, type) else brief(model)}"
+        )
     homes = homes_of(model)
     names = {p: found[0].name for p, found in homes.items()}
     said = layout_lookup(layout, [home.name for found in homes.values() for home in found])
@@ -197,11 +204,16 @@ def output_heads(model: nn.Module, heads: Iterable[str] | None) -> dict[nn.Modul
 
 def given_heads(modules: dict[str, nn.Module], heads: Iterable[str]) -> Iterator[str]:
     """The modules that names, of modules or of parameters in them, mean."""
-    for head in [heads] if isinstance(heads, str) else heads:
+    heads = [heads] if isinstance(heads, str) else list(heads) if isinstance(heads, Iterable) else heads
+    if not isinstance(heads, list) or not all(isinstance(head, str) for head in heads):
+        raise TypeError(f"heads must be names of modules or parameters, such as ['lm_head'], got {brief(heads)}")
+    for head in heads:
         path = head.removesuffix(".weight")
         matching = [known for known in modules if fnmatchcase(known, path)]
         if not matching:
-            raise ValueError(f"heads names a module {head!r} that does not exist; the last is {list(modules)[-1]!r}")
+            close = nearest(path, modules)
+            hint = f"did you mean {close!r}?" if close else f"the last is {list(modules)[-1]!r}"
+            raise ValueError(f"heads names a module {head!r} that does not exist; {hint}")
         yield from matching
 
 

@@ -7,12 +7,17 @@ import torch
 
 import deva_core as core
 from deva_core import JORDAN
+from deva_core.messages import answered
 from deva_torch._groups import two
 from deva_torch._optimizer import RuleOptimizer
 from deva_torch._options import Options, VectorOptions
 
 Value = float | torch.Tensor | Callable[[int], Any]
 """A number, a 0-d tensor or a callable of the number of steps made."""
+
+
+OTHERS = "the third is weight_decay in torch.optim.Muon, momentum in pytorch_optimizer's"
+"""What values by position would be elsewhere: too many things for any of them to be safe."""
 
 
 class Muon(RuleOptimizer):
@@ -27,14 +32,15 @@ class Muon(RuleOptimizer):
         >>> optimizer.step()
     """
 
+    @answered("deva_torch.Muon", OTHERS)
     def __init__(
         self,
         params: Any,
         lr: Value = 0.02,
+        *,
         momentum: Value = 0.95,
         weight_decay: Value = 0.0,
         nesterov: bool = True,
-        *,
         scale: str = "original",
         rms: Value = 0.2,
         ns_coefficients: Any = JORDAN,
@@ -68,17 +74,18 @@ class AdaGO(RuleOptimizer):
         -0.1
     """
 
+    @answered("deva_torch.AdaGO", OTHERS)
     def __init__(
         self,
         params: Any,
         lr: Value = 0.05,
+        *,
         momentum: Value = 0.95,
         max_norm: Value = 10.0,
         min_step: Value | None = None,
         initial_accumulator_value: Value = 1e-6,
         weight_decay: Value = 0.0,
         nesterov: bool = False,
-        *,
         scale: str = "none",
         rms: Value = 0.2,
         ns_coefficients: Any = JORDAN,
@@ -115,16 +122,17 @@ class DeVA(RuleOptimizer):
         bias       4      -       DeVAVector  0.003  1      0.003     -       0.003   0      not a matrix
     """
 
+    @answered("deva_torch.DeVA")
     def __init__(
         self,
         params: Any,
         lr: Value = 3e-3,
+        *,
         betas: tuple[Value, Value] = (0.95, 0.95),
         eps: Value = 1e-8,
         weight_decay: Value = 0.01,
         precondition_frequency: Value = 10,
         nesterov: bool = True,
-        *,
         refresh_phase: Value = 0,
         statistics: str = "momentum",
         factored: bool = False,
@@ -176,15 +184,16 @@ class DeVAVector(RuleOptimizer):
         [-0.5, 0.5]
     """
 
+    @answered("deva_torch.DeVAVector")
     def __init__(
         self,
         params: Any,
         lr: Value = 3e-3,
+        *,
         betas: tuple[Value, Value] = (0.9, 0.99),
         eps: Value = 1e-8,
         weight_decay: Value = 0.0,
         nesterov: bool = False,
-        *,
         bias_correction: bool = True,
         **options: Unpack[VectorOptions],
     ) -> None:
@@ -215,6 +224,7 @@ class AdamW(RuleOptimizer):
         [-0.1, 0.1]
     """
 
+    @answered("deva_torch.AdamW")
     def __init__(
         self,
         params: Any,

@@ -47,6 +47,7 @@ def Muon_rule() -> Rule:
 def wrong(model: torch.nn.Module) -> None:
     Muon(model.parameters(), lr="0.02")  # pyright: ignore[reportArgumentType]
     Muon(model.parameters(), momemtum=0.9)  # pyright: ignore[reportCallIssue]
+    Muon(model.parameters(), 0.02, 0.1)  # pyright: ignore[reportCallIssue]
     Muon(model.parameters(), rounding="down")  # pyright: ignore[reportArgumentType]
     Muon(model.parameters(), vector_rule="adamw")  # pyright: ignore[reportArgumentType]
     Muon(model.parameters(), nesterov="yes")  # pyright: ignore[reportArgumentType]

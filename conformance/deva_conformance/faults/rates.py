@@ -5,7 +5,7 @@ from typing import Any
 
 from deva_conformance.faults.arithmetic import as_class
 from deva_conformance.faults.hooks import Fault
-from deva_core import AdaGO, Muon
+from deva_core import AdaGO, Muon, hyperparameters
 from deva_core.elementwise import descent
 from deva_core.linalg import polar
 
@@ -32,7 +32,7 @@ def without_its_lr(vector: Any) -> Any:
 
 def values(rule: Any) -> dict[str, Any]:
     """What a rule was constructed from, but for its lr."""
-    return {name: getattr(rule, name) for name in rule.__dataclass_fields__ if name not in ("lr", "lr_given")}
+    return {name: getattr(rule, name) for name in hyperparameters(rule) if name != "lr"}
 
 
 def unfloored(rule: Any) -> Any:
