@@ -606,7 +606,7 @@ JAX_ROWS = JAX and [
     row("jax: vector_rule class", lambda: deva_jax.muon(vector_rule=AdamW), TypeError, "call it, AdamW()"),
     row("jax: vector_rule matrix", lambda: deva_jax.muon(vector_rule=Muon()), TypeError, "which is for matrices"),
     row("jax: vector_rule optax", lambda: deva_jax.muon(vector_rule=optax.adam(1e-3)), TypeError, "optax.multi_transform"),
-    row("jax: vector_learning_rate", lambda: deva_jax.muon(vector_learning_rate="x"), TypeError, "Muon.vector_learning_rate must be a number"),
+    row("jax: vector_learning_rate", lambda: deva_jax.muon(vector_learning_rate="x"), TypeError, "vector_learning_rate must"),
     row("jax: explain class", lambda: deva_jax.explain(tree(), Muon), TypeError, "call it, Muon()"),
     row("jax: explain swapped", lambda: deva_jax.explain(Muon(), tree()), TypeError, "deva_jax: rule must be"),
     row("jax: default_layout", lambda: deva_jax.transform(Muon(), default_layout="out in"), TypeError, "default_layout must be"),
