@@ -78,7 +78,10 @@ def test_a_tiny_form_gives_tables(few_steps):
 def test_a_tiny_search_gives_a_row_a_pair(few_steps):
     grids = {"AdaGO": ((0.05,), (0.08, 0.16))}
     found = ran(tune, tune.Search(grids=grids))
-    assert [row[:2] for row in tables.tuning_rows(found, "AdaGO", (0.05, 0.16))] == [["0.05", "0.08"], ["**0.05**", "**0.16**"]]
+    assert [row[:2] for row in tables.tuning_rows(found, "AdaGO", (0.05, 0.16))] == [
+        ["0.05", "0.08"],
+        ["**0.05**", "**0.16**"],
+    ]
 
 
 def test_every_side_of_a_seed_sees_the_same_network_and_batches(few_steps):
@@ -92,7 +95,7 @@ def test_every_side_of_a_seed_sees_the_same_network_and_batches(few_steps):
             return seen[-1]
 
         runs.train(tasks.Task(task.name, "", task.model, task.load, loss), data, sides.default(name), 1)
-        firsts.add(float(seen[0]))
+        firsts.add(seen[0].item())
     assert len(firsts) == 1
 
 

@@ -15,8 +15,6 @@ VECTORS = {"Muon": deva_core.AdamW, "AdaGO": deva_core.AdamW, "DeVA": deva_core.
 """The rule of the other half, by the matrix rule."""
 
 REFERENCE = "AdamW"
-FLOOR = 0.01
-"""AdaGO's `min_step` over its `lr`, as by default."""
 
 
 def adamw(model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -31,18 +29,17 @@ def default(name: str) -> Make:
 
 def at(name: str, lr: float, ratio: float) -> Make:
     """A rule of ours at this learning rate of the matrices; the other half's is `ratio` times it."""
-    extra = {"min_step": FLOOR * lr} if name == "AdaGO" else {}
-    return lambda model: RULES[name](param_groups(model), lr=lr, vector_rule=VECTORS[name](lr=lr * ratio), **extra)
+    return lambda model: RULES[name](param_groups(model), lr=lr, vector_rule=VECTORS[name](lr=lr * ratio))
 
 
 def learning_rates(name: str) -> dict[str, float]:
     """What a rule's default gives matrices and the other parameters, as its `explain()` says.
 
     Example:
-        >>> learning_rates("Muon")["matrices"]
-        0.02
+        >>> learning_rates("Muon")
+        {'matrices': 0.02, 'others': 0.004}
     """
     model = torch.nn.Sequential(torch.nn.Embedding(4, 2), torch.nn.Linear(2, 3))
     lines = [re.split("  +", line) for line in default(name)(model).explain().splitlines()]
-    found = {row[0]: float(row[lines[0].index("lr")]) for row in lines[1:]}
+    found = {row[0]: float(row[lines[0].index("effective lr")]) for row in lines[1:]}
     return {"matrices": found["1.weight"], "others": found["0.weight"]}
