@@ -29,7 +29,7 @@ class Project(NamedTuple):
 
 PROJECTS = (
     Project("nanochat", "karpathy/nanochat: scripts/base_train.py, the options' defaults; nanochat/gpt.py", "2026-07-03",
-            0.02, ORIGINAL, {"head": 0.008, "embeddings": 0.3, "scalars of the residual stream": 0.005}),
+            0.02, ORIGINAL, {"head": 0.008, "embeddings": 0.3, "residual scalars": 0.005, "input scalars": 0.5}),
     Project("modded-nanogpt", "KellerJordan/modded-nanogpt: train_gpt.py, `param_table`, `adam_defaults`, `normuon_defaults`",
             "2026-08-01", 0.023, ORIGINAL,
             {"head and embedding": 0.008, "scalars": 0.04, "value embeddings": 0.6}),
