@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.defaults import published, tables, verdicts
-from benchmarks.defaults.judged import BEFORE_WORD
+from benchmarks.defaults.judged import BEFORE_WORD, REASONS
 from benchmarks.defaults.runs import HORIZONS
 from benchmarks.defaults.sides import RULES
 from benchmarks.papers.page import runs
@@ -47,6 +47,7 @@ def parts(judged: Result, tuning: Result) -> dict[str, str]:
         **before,
         **searches(tuning, defaults),
         "summary": table(tables.SUMMARY_HEAD, tables.summary_rows(judged)),
+        "reasons": table(tables.RATIO_HEAD, tables.reason_rows(judged, "early", REASONS)),
         "judged_tasks": tasks(judged),
         "tuning_tasks": tasks(tuning),
         "published": table(published.HEAD, published.rows(defaults)),

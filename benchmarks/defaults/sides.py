@@ -41,5 +41,6 @@ def learning_rates(name: str) -> dict[str, float]:
     """
     model = torch.nn.Sequential(torch.nn.Embedding(4, 2), torch.nn.Linear(2, 3))
     lines = [re.split("  +", line) for line in default(name)(model).explain().splitlines()]
-    found = {row[0]: float(row[lines[0].index("effective lr")]) for row in lines[1:]}
+    rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+    found = {row["parameter"]: float(row["lr"]) * float(row["ratio"].replace("-", "1")) for row in rows}
     return {"matrices": found["1.weight"], "others": found["0.weight"]}

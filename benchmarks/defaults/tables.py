@@ -1,6 +1,6 @@
 """Rows of what was measured, for the terminal and for the page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,12 @@ def ratio_rows(result: Result, horizon: str, suffix: str = "") -> Rows:
     """Every rule on every task; with a suffix, other sides of the same rules."""
     found = [one for side in RULES for one in verdicts.ratios(result, side + suffix)]
     return [ratio_row(one) for one in found if one.horizon == horizon]
+
+
+def reason_rows(result: Result, horizon: str, reasons: Mapping[str, Iterable[str]]) -> Rows:
+    """Sides that ran on one task only."""
+    found = [verdicts.ratio(result, side, task, horizon) for task, names in reasons.items() for side in names]
+    return [ratio_row(one) for one in found]
 
 
 def tuning_head(result: Result) -> list[str]:
