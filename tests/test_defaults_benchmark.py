@@ -122,5 +122,12 @@ def test_published_results_are_of_the_defaults_and_tasks_of_now(published):
         assert len(found["runs"]) == module.ticks(form)
 
 
+def test_the_short_form_is_among_the_published_runs_and_gives_their_verdicts(published):
+    judged_keys = {(task.name, side, seed) for task, seed, side in judged.keys(judged.SHORT)}
+    kept = [run for run in published[0]["runs"] if (run["task"], run["side"], run["seed"]) in judged_keys]
+    assert len(kept) == judged.ticks(judged.SHORT)
+    assert verdicts.wins(published[0] | {"runs": kept}) == verdicts.wins(published[0])
+
+
 def test_the_published_defaults_win():
     assert all(verdicts.wins(read(program.RESULTS / "judged.json")).values())

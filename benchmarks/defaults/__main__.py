@@ -1,7 +1,7 @@
 """The command line.
 
-    python -m benchmarks.defaults              # five tasks, five seeds, no hyperparameter given
-    python -m benchmarks.defaults --short      # three seeds
+    python -m benchmarks.defaults              # five tasks, five seeds, no hyperparameter given; the earlier defaults
+    python -m benchmarks.defaults --short      # without the earlier defaults: the same verdicts
     python -m benchmarks.defaults --tune       # the grids that the defaults were chosen from, on two other tasks
     python -m benchmarks.defaults --publish    # what is missing of the published runs, and docs/defaults.md
 
@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 
 @app.command()
 def main(
-    short: Annotated[bool, typer.Option(help="fewer seeds, without the earlier defaults")] = False,
+    short: Annotated[bool, typer.Option(help="without the earlier defaults and the reasons")] = False,
     search: Annotated[bool, typer.Option("--tune", help="the grids on the tuning tasks")] = False,
     publish: Annotated[bool, typer.Option(help="into the published results, and write their page")] = False,
     out: Annotated[Path, typer.Option(help="a folder for the JSON")] = ROOT / "out" / "defaults",
