@@ -69,6 +69,7 @@ ALONE = {
     "singular-values": "cheaper-when-large",
     "step-length": "sum-stops",
     "linearity": "lr-capped",
+    "learning-rate": "vector-lr-default",
     "long-run": "tenth-lost",
     "layouts": "conv-axes",
     "save-load": "load-no-steps",
