@@ -41,6 +41,7 @@ class AdamW(Rule):
     """
 
     matrix: ClassVar[bool] = False
+    unit_steps: ClassVar = True
     narrowable: ClassVar = ("exp_avg",)
     branches: ClassVar = False
     elementwise: ClassVar[bool] = True

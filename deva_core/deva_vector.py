@@ -48,6 +48,7 @@ class DeVAVector(Rule):
     """
 
     matrix: ClassVar[bool] = False
+    unit_steps: ClassVar = True
     narrowable: ClassVar = ("momentum",)
     branches: ClassVar = False
 

@@ -132,7 +132,7 @@ class Optimizer:
         if not leaves:
             raise ValueError(f"Optimizer.init: there are no parameters in {brief(params)}")
         parameters = self.assignment(leaves)
-        warn_of_routes(self.rule, parameters)
+        warn_of_routes(self.rule, parameters, lambda: self.explain(params))
         b = self.backend_of(leaves)
         rules, slots = ResolvedRules(0, b), {}
         for name, W in leaves.items():

@@ -1,7 +1,7 @@
 """Which parameter gets what, said before training: a table, and warnings where it looks unintended."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from deva_core.hyperparameter import concrete
@@ -98,12 +98,17 @@ def numbers(values: Iterable[Any]) -> str:
     return " ".join(dict.fromkeys("-" if value is None else f"{value:.3g}" for value in known))
 
 
-def warn_of_routes(rule: Rule, parameters: Mapping[str, Parameter]) -> None:
-    """Say so, loudly, when a matrix rule gets no parameter, or by convention an embedding."""
+def warn_of_routes(rule: Rule, parameters: Mapping[str, Parameter], explained: Callable[[], str]) -> None:
+    """Say so, loudly, when a matrix rule gets no parameter, or by convention an embedding.
+
+    Args:
+        rule: the matrix rule.
+        parameters: all of them, by name.
+        explained: the host's table of them.
+    """
     if parameters and rule.matrix and not any(p.rule.matrix for p in parameters.values()):
         warnings.warn(
-            f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n"
-            + explain(parameters.values()),
+            f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n" + explained(),
             NoMatrixWarning,
             stacklevel=3,
         )

@@ -24,6 +24,10 @@ class Default(float):
     """A default as a rule's signature holds it, so that a rule can tell a number that was given from one that was not."""
 
 
+class IntegerDefault(int):
+    """`Default` of an integer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
     """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit.
@@ -79,7 +83,7 @@ def hyper(default: Any, **bounds: Any) -> Any:
         >>> hyper(10, ge=1, integer=True).metadata["hyper"].domain
         'an integer >= 1'
     """
-    unset = Default(default) if isinstance(default, float) else default
+    unset = {float: Default, int: IntegerDefault}.get(type(default), lambda x: x)(default)
     return dataclasses.field(default=unset, metadata={"hyper": Hyper(default=default, numeric=True, **bounds)})
 
 

@@ -43,6 +43,7 @@ SCALE = 'scale="original" or scale="rms"'
 DECOUPLED = "decay is always decoupled"
 MOMENTUM_ONLY = "no second moment is kept"
 STACKED = "equal parameters step in stacks anyway"
+VECTOR_LR = "vector_learning_rate=", "learning_rate=", "lr="
 POLICY = 'a policy of dialects, as in Muon.dialect("torch"), whose rule any host takes (docs/dialects.md)'
 """What is said of hyperparameters that only dialects change."""
 
@@ -59,7 +60,9 @@ FOREIGN: Mapping[str, Foreign] = {
     "adam_b2": vector_half("beta2", OPTAX),
     "adam_eps_root": foreign(OPTAX, "no such term: AdamW adds eps to the root"),
     "adam_weight_decay": vector_half("weight_decay", OPTAX),
-    "adam_learning_rate": foreign(OPTAX, "vector_learning_rate=", "learning_rate=", "lr="),
+    "adam_learning_rate": foreign(OPTAX, *VECTOR_LR),
+    "vector_lr": foreign("", *VECTOR_LR),
+    "aux_lr": foreign("", *VECTOR_LR),
     "muon_weight_dimension_numbers": foreign(OPTAX, 'layout=, a pattern such as "in out" for each leaf (docs/layouts.md)'),
     "weight_dimension_numbers": foreign(OPTAX, 'layout=, a pattern such as "in out" for each leaf (docs/layouts.md)'),
     "consistent_rms": foreign(OPTAX, 'scale="rms" and rms='),

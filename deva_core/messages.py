@@ -55,15 +55,14 @@ def answer_for(keyword: str, accepted: Collection[str]) -> str | None:
     if said is None:
         return None
     here = "here it is " if re.match(r"\w+=", said) else ""
-    return f"a keyword of {whose}; {here}{said}"
+    return f"{whose and f'a keyword of {whose}; '}{here}{said}"
 
 
 def unexpected(owner: str, keyword: str, accepted: Collection[str]) -> TypeError:
     """The error for a keyword that is not accepted: another implementation's, a slip of the pen, or unknown."""
+    accepted = [name for name in accepted if name[0] != "_"]
     close = nearest(keyword, accepted, 0.7)
-    hint = answer_for(keyword, accepted) or (
-        f"did you mean {close!r}?" if close else f"it takes {', '.join(name for name in accepted if name[0] != '_')}"
-    )
+    hint = answer_for(keyword, accepted) or (f"did you mean {close!r}?" if close else f"it takes {', '.join(accepted)}")
     return TypeError(f"{owner} got an unexpected keyword argument {keyword!r}: {hint}")
 
 

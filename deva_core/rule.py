@@ -10,6 +10,7 @@ from deva_core.backend import Array, Backend
 from deva_core.coefficients import JORDAN, schedule
 from deva_core.hyperparameter import (
     Default,
+    IntegerDefault,
     Scalar,
     called,
     coefficient_table,
@@ -62,6 +63,8 @@ class Rule:
     branches: ClassVar[bool] = True
     """Whether `update` may call `b.cond`. One that never does can step matrices of different `t` in one stack, and be
     captured in a graph."""
+    unit_steps: ClassVar[bool] = False
+    """Of a vector rule: whether a first step moves each entry by about `lr`, as AdamW's does (`vector_lr_ratio`)."""
     step_is_bound: ClassVar[bool] = False
     """Whether `step_rms` is the most that a step can be."""
     DIALECTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -86,7 +89,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         lr, kept = getattr(self, "lr", None), self._lr_given is False  # kept: this is a copy by `dataclasses.replace`
-        left = type(lr) is Default or (kept and is_number(lr) and lr == type(self).default("lr"))
+        left = isinstance(lr, Default | IntegerDefault) or (kept and is_number(lr) and lr == type(self).default("lr"))
         object.__setattr__(self, "_lr_given", not left)
         for name, declared in hyperparameters(self).items():
             value = plain(getattr(self, name))
@@ -125,20 +128,22 @@ class Rule:
     @property
     def lr_given(self) -> bool:
         """Whether `lr` was given rather than left at its default; `dataclasses.replace` keeps that."""
-        return bool(self._lr_given)
+        if self._lr_given is None:  # unpickled from release 0.1.0, or a `__post_init__` that does not call ours
+            return "lr" in hyperparameters(self) and is_changed(getattr(self, "lr"), type(self).default("lr"))  # noqa: B009
+        return self._lr_given
 
     @property
     def vector_lr_ratio(self) -> float | None:
         """Of a matrix rule: the learning rate of the vector rule beside it, where that was given none, over its own.
 
-        It is for vector rules whose steps are about `lr` long, as `step_rms` says (AdamW). For others, and where a rule
-        declares none, the ratio is that of the two default learning rates.
+        It is for vector rules that declare `unit_steps`. For others, and where a rule declares no ratio, it is that of the
+        two default learning rates.
         """
         return None
 
     @property
     def is_linear(self) -> bool:
-        """Whether a step, decay apart, is proportional to `lr`. Every rule's step is zero at `lr` zero."""
+        """Whether a step, decay apart, is proportional to `lr`."""
         return True
 
     def step_rms(self, shape: tuple[int, ...]) -> Any:
@@ -187,6 +192,8 @@ class Rule:
     def with_values(self, **values: Any) -> Self:
         """A copy with other hyperparameters, not validated: for values that cannot be read (traced) or were checked."""
         new = copy.copy(self)
+        if "lr" in values:
+            object.__setattr__(new, "_lr_given", True)
         for name, value in values.items():
             object.__setattr__(new, name, value)
         return new

@@ -3,7 +3,7 @@
 | the vector rule's lr | its learning rate |
 |---|---|
 | not given | follows: the matrix rule's, times one ratio (`Rule.vector_lr_ratio`) |
-| a number | exact; in torch it follows later changes of `group["lr"]` in proportion |
+| a number (in torch also a 0-d tensor) | exact; in torch it follows later changes of `group["lr"]` in proportion |
 | a callable, an array | exact |
 
 `vector_learning_rate`, an argument of every host, gives it, whatever the vector rule says.
@@ -39,21 +39,20 @@ def vector_lr_ratio(rule: Rule, vector_rule: Rule) -> float | None:
         >>> vector_lr_ratio(Muon(), AdamW()), vector_lr_ratio(Muon(scale="rms"), AdamW())
         (0.2, 1.0)
     """
-    if rule.vector_lr_ratio is not None and steps_are_lr_long(vector_rule):
+    if rule.vector_lr_ratio is not None and vector_rule.unit_steps:
         return rule.vector_lr_ratio
     lrs = [hyperparameters(r)["lr"].default if "lr" in hyperparameters(r) else None for r in (vector_rule, rule)]
     return lrs[0] / lrs[1] if lrs[0] is not None and lrs[1] else None
-
-
-def steps_are_lr_long(rule: Rule) -> bool:
-    """Whether a rule's first step moves each entry by its lr."""
-    return not rule.matrix and "lr" in hyperparameters(rule) and rule.with_values(lr=1.0).step_rms((1,)) == 1.0
 
 
 def with_lr(rule: Rule, vector_rule: Rule, learning_rate: Any) -> Rule:
     """The vector rule with the lr that a host's `vector_learning_rate` gave it, if it did."""
     if learning_rate is None:
         return vector_rule
+    if not rule.matrix:
+        raise ValueError(
+            f"{type(rule).__name__} moves every parameter by its lr: vector_learning_rate is for matrix rules"
+        )
     if "lr" not in hyperparameters(vector_rule):
         raise ValueError(f"vector_learning_rate has no meaning for {vector_rule!r}, which has no lr")
     validate(type(rule).__name__, "vector_learning_rate", hyperparameters(vector_rule)["lr"], learning_rate)
@@ -89,8 +88,8 @@ def vector_half(rule: Rule, vector_rule: Rule | None = None, learning_rate: Any 
         >>> round(vector_half(Muon(lr=0.1)).lr, 6), vector_half(Muon(lr=0.1), AdamW(lr=3e-4)).lr
         (0.02, 0.0003)
     """
+    own = with_lr(rule, default_vector_rule(rule) if vector_rule is None else vector_rule, learning_rate)
     if not rule.matrix:
         return rule
-    own = with_lr(rule, default_vector_rule(rule) if vector_rule is None else vector_rule, learning_rate)
     follows = followed(rule, own)
-    return own if follows is None else own.with_values(lr=times(rule, follows[1]))
+    return own if follows is None else own.with_values(lr=times(rule, follows[1]), _lr_given=False)

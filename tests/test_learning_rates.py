@@ -218,7 +218,27 @@ def test_where_there_is_no_lr_at_construction_a_given_one_stands_alone(lr):
     net = model()
     optimizer = deva_torch.Muon(net.parameters(), lr=lr, vector_rule=AdamW(lr=3e-3, weight_decay=0.0))
     assert optimizer.param_groups[0]["vector_lr_ratio"] is None
-    assert moves(net, optimizer)["1.bias"] == pytest.approx(3e-3, rel=1e-4)
+    assert moves(net, optimizer)["1.bias"] == pytest.approx(3e-3 if callable(lr) else 0.0, rel=1e-4)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.5
+    assert moves(net, optimizer)["1.bias"] == pytest.approx(3e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("kind", [float, torch.tensor], ids=["number", "tensor"])
+@pytest.mark.parametrize("given", [None, 1e-3, lambda count: 1e-3], ids=["follows", "number", "callable"])
+def test_a_group_at_lr_zero_is_frozen_and_comes_back(given, kind):
+    """Whatever the vector half's lr is, decay included: torch's checkpoints set it so for a step that only makes states."""
+    net = model()
+    decaying = AdamW(weight_decay=0.5)
+    optimizer = deva_torch.Muon(
+        deva_torch.param_groups(net), weight_decay=0.5, vector_rule=decaying, vector_learning_rate=given
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = kind(0.0)
+    assert set(moves(net, optimizer).values()) == {0.0}
+    for group in optimizer.param_groups:
+        group["lr"] = kind(0.02)
+    assert all(move > 0 for move in moves(net, optimizer).values())
 
 
 def test_the_ratio_of_a_group_may_be_given_and_is_checked():
@@ -230,6 +250,66 @@ def test_the_ratio_of_a_group_may_be_given_and_is_checked():
     for bad in (-1.0, float("nan"), "1", True):
         with pytest.raises(ValueError, match="'vector_lr_ratio' must be a number >= 0 or None"):
             deva_torch.Muon([{"params": [matrix()], "vector_lr_ratio": bad}])
+        optimizer.param_groups[0]["vector_lr_ratio"] = bad
+        with pytest.raises(ValueError, match="'vector_lr_ratio' must be a number >= 0 or None"):
+            optimizer.step()
+        saved = deva_torch.Muon([matrix()]).state_dict()
+        saved["param_groups"][0]["vector_lr_ratio"] = bad
+        with pytest.raises(ValueError, match="'vector_lr_ratio' must be a number >= 0 or None"):
+            deva_torch.Muon([matrix()]).load_state_dict(saved)
+    numpy = deva_torch.Muon([{"params": [matrix()], "vector_lr_ratio": np.float64(0.5)}])
+    assert type(numpy.param_groups[0]["vector_lr_ratio"]) is float
+
+
+def test_a_refused_optimizer_leaves_the_dicts_of_groups_as_they_were():
+    """Torch fills defaults in; with the lr among them the next attempt would take it for the group's own."""
+    experts, bias = torch.nn.Parameter(torch.zeros(2, 3, 3)), torch.nn.Parameter(torch.zeros(3))
+    groups = [{"params": [("W", experts)]}, {"params": [("b", bias)]}]
+    with pytest.raises(ValueError, match="needs a layout"):
+        deva_torch.Muon(groups, lr=0.02)
+    assert groups == [{"params": [("W", experts)]}, {"params": [("b", bias)]}]
+    optimizer = deva_torch.Muon(groups, lr=0.02, layout={"W": "experts out in"})
+    assert [group["vector_lr_ratio"] for group in optimizer.param_groups] == [0.2, 0.2]
+
+
+def test_the_lr_at_construction_is_kept_where_schedulers_write_into_a_tensor():
+    optimizer = deva_torch.Muon([matrix()], lr=torch.tensor(0.02), vector_rule=AdamW(lr=1e-3))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    for _ in range(2):
+        optimizer.step()
+        scheduler.step()
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(3))]})
+    assert optimizer.param_groups[1]["vector_lr_ratio"] == pytest.approx(0.05)
+
+
+def test_a_callable_given_here_is_not_replaced_by_a_ratio_that_was_saved():
+    """And a ratio here not by the None that stands for a callable there."""
+    p = torch.nn.Parameter(torch.zeros(3))
+    given = {"ratio": {}, "callable": {"vector_learning_rate": lambda count: 5e-3}}
+    make = {name: lambda options=options: deva_torch.Muon([p, matrix()], **options) for name, options in given.items()}
+    for here, there in (("ratio", "callable"), ("callable", "ratio")):
+        optimizer = make[here]()
+        optimizer.load_state_dict(make[there]().state_dict())
+        assert optimizer.param_groups[0]["vector_lr_ratio"] == (0.2 if here == "ratio" else None)
+
+
+def test_the_warning_of_no_matrix_shows_what_moves():
+    from deva_core import NoMatrixWarning
+
+    for warned in (
+        lambda: deva_torch.Muon([("b", torch.nn.Parameter(torch.zeros(3)))], lr=0.02),
+        lambda: Optimizer(Muon(lr=0.02)).init({"b": np.zeros(3)}),
+        lambda: deva_jax.muon(0.02).init({"b": jnp.zeros(3)}),
+    ):
+        with pytest.warns(NoMatrixWarning) as seen:
+            warned()
+        row = rows(str(seen[0].message).partition("\n")[2])["b"]
+        assert (row["lr"], row["ratio"], row["lr×ratio"]) == ("0.02", "0.2", "0.004")
+
+
+def test_a_rule_that_takes_every_parameter_has_no_vector_half(steps):
+    with pytest.raises(ValueError, match="AdamW moves every parameter by its lr"):
+        steps(AdamW(), vector_learning_rate=0.5)
 
 
 def matrix():
@@ -256,8 +336,7 @@ def test_ratios_of_scales_and_of_rules_of_ones_own():
     """Where lr has AdamW's meaning the ratio is 1; a vector rule whose steps are not `lr` long comes with its default."""
 
     class Other(AdamW):
-        def step_rms(self, shape):
-            return None
+        unit_steps = False
 
     class Plain(Muon):
         spectral_lr_ratio = None
@@ -285,3 +364,4 @@ def test_an_lr_given_survives_replace_copy_and_pickle():
         assert replace(rule, lr=0.5).lr_given
     assert pickle.loads(pickle.dumps(AdamW())).lr_given is False
     assert AdamW() == AdamW(lr=3e-4) and type(AdamW().lr) is float
+    assert AdamW().with_values(lr=1e-3).lr_given

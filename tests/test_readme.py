@@ -45,7 +45,9 @@ def test_speed_is_what_was_recorded(pair, words):
 
 
 def test_what_the_kit_finds_is_what_its_page_says():
-    killed, total, naive = re.search(r"\| (\d+) of (\d+) faults.*?\| (\d+) of \2 \|", page("faults"), re.DOTALL).groups()
+    killed, total, naive = re.search(
+        r"\| (\d+) of (\d+) faults.*?\| (\d+) of \2 \|", page("faults"), re.DOTALL
+    ).groups()
     assert killed == total
     assert f"all {total}; `allclose` after one step finds {naive}" in FLAT
 

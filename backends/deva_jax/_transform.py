@@ -156,6 +156,11 @@ class Transform:
         shapes = {name: tuple(W.shape) for name, W in leaves.items() if W is not None}
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default, self.weight_decay_mask)
 
+    def explain(self, parameters: Mapping[str, Parameter]) -> str:
+        """The table of these parameters."""
+        follows = None if self.vector_rule is None else followed(self.rule, self.vector_rule)
+        return table(parameters.values(), lambda p: None if p.rule.matrix else follows)
+
     def filled(self, p: Parameter, W: Any, slot: Any) -> Slot:
         """A parameter's slot as rules take it."""
         check_slot(p, slot)
@@ -170,7 +175,7 @@ class Transform:
         """The state before the first update."""
         leaves, structure = named(params)
         parameters, rules = self.assignment(leaves), ResolvedRules(0, self.b)
-        warn_of_routes(self.rule, parameters)
+        warn_of_routes(self.rule, parameters, lambda: self.explain(parameters))
         slots: list[Slot | None] = []
         for name, W in leaves.items():
             if W is None:
@@ -311,5 +316,4 @@ def explain(
     leaves, _ = named(params)
     vector_rule = vector_half(rule, vector_rule, vector_learning_rate)
     functions = Transform(rule, vector_rule, layout, jax_layout, backend(), weight_decay_mask=weight_decay_mask)
-    follows = followed(rule, vector_rule)
-    return table(functions.assignment(leaves).values(), lambda p: None if p.rule.matrix else follows)
+    return functions.explain(functions.assignment(leaves))

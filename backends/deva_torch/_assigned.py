@@ -12,6 +12,7 @@ from deva_core import Rule
 from deva_core.checks import check_arrays, check_rule, check_vector_rule
 from deva_core.costs import Costs
 from deva_core.explain import explain, warn_of_routes
+from deva_core.hyperparameter import plain
 from deva_core.lookup import layout_lookup
 from deva_core.messages import answered
 from deva_core.parameter import DefaultLayout, Parameter, assign
@@ -33,9 +34,12 @@ from deva_torch._groups import (
     RATIO,
     checked_ratio,
     completed,
+    constant,
     from_group,
     layouts_in,
+    of_first_release,
     ratio_of,
+    restored_if_refused,
     rule_of,
     rules_at,
     to_group,
@@ -94,32 +98,40 @@ class Assigned(torch.optim.Optimizer):
         self._compute_dtype = checked_compute_dtype(compute_dtype)
         self._precision = Precision(rounding, generator, state_dtype)
         self._foreach = foreach is not False
-        super().__init__(params, {**to_group(rule), "maximize": maximize, "capturable": capturable, "count": 0})
-        self._assign()
-        warn_of_routes(rule, {p.name: p for p in self._parameters.values()})
+        self._lr_at_construction = constant(getattr(rule, "lr", None))
+        with restored_if_refused(params):
+            super().__init__(params, {**to_group(rule), "maximize": maximize, "capturable": capturable, "count": 0})
+            self._assign()
+        warn_of_routes(rule, {p.name: p for p in self._parameters.values()}, self.explain)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with hyperparameters, or under `"rule"` a rule, of their own where given."""
         check_group(f"{type(self).__name__}.add_param_group", param_group)
         check_keys(param_group, rule_of(param_group, self._rule))
-        super().add_param_group(completed(param_group, self.defaults if self.param_groups else {}))
-        group = self.param_groups[-1]
-        try:
-            from_group(type(rule_of(group, self._rule)), group)
-            check_flags("a param group", maximize=group["maximize"], capturable=group["capturable"])
-            checked_ratio(group.get(RATIO))
-            if self._parameters:
-                self._assign()
-        except (ValueError, TypeError):
-            self.param_groups.pop()
-            raise
+        with restored_if_refused([param_group]):
+            super().add_param_group(completed(param_group, self.defaults if self.param_groups else {}))
+            try:
+                self._check_new(self.param_groups[-1])
+            except (ValueError, TypeError):
+                self.param_groups.pop()
+                raise
+
+    def _check_new(self, group: dict[str, Any]) -> None:
+        """Raise unless a group that was just added is in order; give its parameters their rules."""
+        from_group(type(rule_of(group, self._rule)), group)
+        check_flags("a param group", maximize=group["maximize"], capturable=group["capturable"])
+        if RATIO in group:
+            group[RATIO] = plain(group[RATIO])  # a number of NumPy's could not be loaded with weights_only
+            checked_ratio(group)
+        if self._parameters:
+            self._assign()
 
     def _settle_ratio(self, group: dict[str, Any], parameters: Iterable[Parameter]) -> None:
         """Give a new group its `vector_lr_ratio`, unless it was given one."""
         if OWN_LR not in group:
             return
         own = rule_of(group, self._rule)
-        lr = getattr(own, "lr", None) if "rule" in group else self.defaults.get("lr")
+        lr = getattr(own, "lr", None) if "rule" in group else self._lr_at_construction
         ratio = ratio_of(group, all(p.rule is not own for p in parameters), own, self._vector_rule, lr)
         group.setdefault(RATIO, ratio)
         del group[OWN_LR]
@@ -140,6 +152,7 @@ class Assigned(torch.optim.Optimizer):
             check_parameter(name, p)
         layouts, parameters = layout_lookup(self._layout, named), {}
         for group, (rule, members) in zip(self.param_groups, self._named_groups(), strict=True):
+            group |= of_first_release(group, self._vector_rule)  # a pickle's
             shapes = {name: tuple(p.shape) for name, p in members.items()}
             own = layouts_in(group, members, layouts)
             assigned = assign(shapes, rule, self._vector_rule, own, self.default_layout)

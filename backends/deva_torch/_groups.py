@@ -1,6 +1,7 @@
 """A rule's hyperparameters as entries of a torch param group, and back. torch's idiom: `betas` in one tuple."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -65,6 +66,8 @@ def ratio_of(group: Mapping[str, Any], only_vectors: bool, own: Rule, vector: Ru
         vector: the vector rule as it was given.
         lr: the lr at construction that a number given as the vector rule's belongs to.
     """
+    if not own.matrix:
+        return None
     if only_vectors and group[OWN_LR]:
         return 1.0
     if not vector.lr_given:
@@ -76,6 +79,24 @@ def ratio_of(group: Mapping[str, Any], only_vectors: bool, own: Rule, vector: Ru
     return float(value) / float(lr) if lr else None
 
 
+def constant(lr: Any) -> Any:
+    """A learning rate as it is now: schedulers write into tensors."""
+    return lr.detach().clone() if isinstance(lr, torch.Tensor) else lr
+
+
+@contextmanager
+def restored_if_refused(groups: Iterable[Any]) -> Iterator[None]:
+    """Have the user's dicts as they were if an optimizer does not take them: torch fills its defaults in."""
+    before = [(group, dict(group)) for group in groups if isinstance(group, dict)]
+    try:
+        yield
+    except Exception:
+        for group, entries in before:
+            group.clear()
+            group |= entries
+        raise
+
+
 def of_first_release(group: Mapping[str, Any], vector: Rule) -> dict[str, Any]:
     """What a group of release 0.1.0, which held the lr at construction, says of the ratio."""
     if RATIO in group or "constructed_lr" not in group:
@@ -84,11 +105,16 @@ def of_first_release(group: Mapping[str, Any], vector: Rule) -> dict[str, Any]:
     return {RATIO: None if value is None or callable(value) or not lr else float(value) / lr}
 
 
-def checked_ratio(value: Any) -> None:
-    """Raise unless a group may hold this as its `vector_lr_ratio`."""
-    good = is_number(value) and 0 <= value < float("inf")
-    if value is not None and not good:
+def checked_ratio(group: Mapping[str, Any]) -> float | None:
+    """A group's `vector_lr_ratio`.
+
+    Raises:
+        ValueError: it is neither a number >= 0 nor None, or was deleted.
+    """
+    value = group.get(RATIO, "none at all")
+    if value is not None and not (is_number(value) and 0 <= value < float("inf")):
         raise ValueError(f"a param group's {RATIO!r} must be a number >= 0 or None, got {value!r}")
+    return value
 
 
 def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
@@ -96,9 +122,19 @@ def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
 
     Both rules with their callables resolved, or both as they are.
     """
-    if group[RATIO] is not None:
-        vector = vector.with_values(lr=times(matrix, group[RATIO]))
+    ratio = checked_ratio(group)
+    if ratio is not None:
+        vector = vector.with_values(lr=times(matrix, ratio))
+    elif "lr" in group and not callable(matrix.lr):
+        vector = vector.with_values(lr=unless_frozen(vector, matrix.lr))
     return with_decay_of(group, vector, matrix)
+
+
+def unless_frozen(vector: Any, lr: Any) -> Any:
+    """The vector rule's own lr; 0 where the group's is, which freezes all of a group. A tensor is not read."""
+    if isinstance(lr, torch.Tensor) and not callable(vector.lr):
+        return vector.lr * (lr != 0).to(lr.dtype)
+    return vector.lr if isinstance(lr, torch.Tensor) or lr else 0.0
 
 
 def with_decay_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:

@@ -10,7 +10,7 @@ from deva_core.checks import check_state
 from deva_core.messages import a, brief
 from deva_core.migrate import sources_of
 from deva_core.parameter import Parameter
-from deva_torch._groups import from_group, of_first_release, rule_of, with_callables
+from deva_torch._groups import RATIO, checked_ratio, from_group, of_first_release, rule_of, with_callables
 from deva_torch._precision import COMPENSATION
 
 SAVED = "a state dict is loaded by an optimizer of the rule, shapes and layouts that it was saved by"
@@ -66,6 +66,10 @@ def continued(saved: Mapping[str, Any], live: Mapping[str, Any], key: str) -> An
     if key == "count" and key in saved:
         return int(saved[key])
     own = key in ("rule", "capturable") or key not in saved
+    if (
+        key == RATIO
+    ):  # None stands for a learning rate of the vector rule's own, which belongs to the program as callables do
+        own = live[key] is None or saved.get(key) is None
     return live[key] if own else with_callables(saved[key], live[key])
 
 
@@ -123,7 +127,9 @@ def check_group(k: int, saved: Mapping[str, Any], live: Mapping[str, Any], defau
         raise ValueError(f"group {k} was optimised by {saved['rule']}, here it is by {kind.__name__}")
     if not is_count(saved.get("count", 0)):
         raise ValueError(f"count of group {k} must be a number of steps, got {brief(saved['count'])}")
-    from_group(kind, {key: continued(saved, live, key) for key in live})
+    entries = {key: continued(saved, live, key) for key in live}
+    from_group(kind, entries)
+    checked_ratio(entries)
 
 
 def check_slot(parameter: Parameter, saved: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ Loss = TypeVar("Loss")
 OWN = (
     "_rule",
     "_vector_rule",
+    "_lr_at_construction",
     "_layout",
     "_compute_dtype",
     "_precision",
