@@ -15,6 +15,7 @@ passes in safetensors' own functions. Parameters themselves are not stored: thei
 import hashlib
 import json
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,8 @@ FORMAT, FORMAT_VERSION = "deva-optim", "1"
 SCHEDULE = "<schedule>"
 """What stands for a callable hyperparameter."""
 BLANK = "0" * 64
+SHA256 = re.compile(rb'"sha256"\s*:\s*"([0-9a-f]{64})"')
+"""Where the digest stands. Quotes inside names and values are escaped in JSON, so nothing else reads like this."""
 OTHERS = {
     b"PK": "torch.save or numpy.savez wrote it; a state dict goes torch.load(path), then optimizer.load_state_dict(...)",
     b"\x80": "pickle wrote it",
@@ -100,7 +103,14 @@ def pack(entries: Mapping[str, Entry], count: int) -> tuple[dict[str, Any], dict
 
 def seal(data: bytes) -> bytes:
     """The file with its digest in place."""
-    return data.replace(BLANK.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+    return with_digest(data, hashlib.sha256(data).hexdigest())
+
+
+def with_digest(data: bytes, digest: str) -> bytes:
+    """The file with these 64 digits in the place of its digest, in whose header that is; as it is where there is none."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    place = SHA256.search(data, 8, end)
+    return data if place is None else data[: place.start(1)] + digest.encode() + data[place.end(1) :]
 
 
 def metadata_of(data: bytes) -> dict[str, str]:
@@ -130,8 +140,7 @@ def verified(data: bytes) -> dict[str, str]:
     """
     metadata = metadata_of(data)
     digest = str(metadata.get("sha256", ""))
-    blank = data.replace(digest.encode(), BLANK.encode(), 1) if len(digest) == 64 else data
-    if hashlib.sha256(blank).hexdigest() != digest:
+    if hashlib.sha256(with_digest(data, BLANK)).hexdigest() != digest:
         raise CheckpointError("corrupt: the SHA-256 of the file is not the one written in it (truncated or changed)")
     if metadata.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
@@ -183,9 +192,9 @@ def load(
     metadata = verified(data)
     version = specification_of(metadata)
     optimizer, tensors = described(metadata), decoded(data, deserialize)
-    saved = renamed(optimizer["parameters"], rename)
+    saved, fields = renamed(optimizer["parameters"], rename), by_parameter(tensors)
     check_names(saved, live)
-    entries = {name: restored(name, *saved[name], entry, tensors) for name, entry in live.items()}
+    entries = {name: restored(name, *saved[name], entry, fields) for name, entry in live.items()}
     warn_of_changes(version, {type(entry.rule).__name__ for entry in entries.values()})
     return optimizer["count"], entries
 
@@ -276,20 +285,27 @@ def check_names(saved: Mapping[str, Any], live: Mapping[str, Any]) -> None:
         raise CheckpointError(f"parameters differ: not in the checkpoint {missing}, only in the checkpoint {extra}")
 
 
-def restored(name: str, saved_name: str, saved: Mapping[str, Any], live: Entry, tensors: Mapping[str, Any]) -> Entry:
+def by_parameter(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tensors of a file by parameter, whose name is escaped as in `tensor_name`, and field."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, tensor in tensors.items():
+        name, _, field = key.partition("/")
+        found.setdefault(name, {})[field] = tensor
+    return found
+
+
+def restored(
+    name: str, saved_name: str, saved: Mapping[str, Any], live: Entry, tensors: Mapping[str, Mapping[str, Any]]
+) -> Entry:
     """One parameter's entry, every part of it checked against the live one."""
     own = description(live)
     if saved["rule"] != own["rule"]:
         raise CheckpointError(f"{name!r} was optimised by {saved['rule']}, here it is by {own['rule']}")
     compare_hyperparameters(name, saved["hyperparameters"], own["hyperparameters"], live.rule)
-    prefix = tensor_name(saved_name, "")
-    found = {key.removeprefix(prefix) for key in tensors if key.startswith(prefix)}
-    if found != set(live.fields):
+    found = tensors.get(tensor_name(saved_name, "").removesuffix("/"), {})
+    if found.keys() != live.fields.keys():
         raise CheckpointError(f"the state of {name!r} has the fields {sorted(found)}, here {sorted(live.fields)}")
-    fields = {
-        field: checked(f"{field} of {name!r}", tensors[prefix + field], expected)
-        for field, expected in live.fields.items()
-    }
+    fields = {field: checked(f"{field} of {name!r}", found[field], expected) for field, expected in live.fields.items()}
     return Entry(live.rule, live.layout, saved["step"], fields)
 
 
