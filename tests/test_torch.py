@@ -240,3 +240,24 @@ def test_it_trains():
             optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < 0.5 * losses[0], name
+
+
+@pytest.mark.parametrize("kind", ["Muon", "AdaGO", "DeVA", "AdamW"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_inside_autocast_has_the_bits_of_one_outside(kind, compiled):
+    """Autocast is for the network's operations."""
+    ends = []
+    for enabled in (False, True):
+        torch._dynamo.reset()
+        g = torch.Generator().manual_seed(0)
+        params = [torch.nn.Parameter(torch.randn(shape, generator=g)) for shape in ((6, 4), (4,))]
+        optimizer = getattr(deva_torch, kind)(params)
+        step = torch.compile(optimizer.step, backend="eager") if compiled else optimizer.step
+        for _ in range(2):
+            for p in params:
+                p.grad = torch.randn(p.shape, generator=g)
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                step()
+        ends.append([p.detach() for p in params])
+    for outside, inside in zip(*ends, strict=True):
+        assert torch.equal(outside, inside)

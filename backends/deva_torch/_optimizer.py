@@ -12,6 +12,7 @@ from deva_torch._alike import Work
 from deva_torch._assigned import Assigned
 from deva_torch._capturable import check_not_capturing, cond, on_device
 from deva_torch._checks import check_closure
+from deva_torch._device import without_autocast
 from deva_torch._groups import without_callables
 from deva_torch._load import check_form, loading
 from deva_torch._parameters import check_gradient
@@ -101,7 +102,8 @@ class RuleOptimizer(Assigned):
                 loss = closure()
         if torch.compiler.is_compiling() and self._is_traceable:
             for part in self._traceable():
-                advance_traced(*part)
+                with torch.autocast(part.work[0].p.device.type, enabled=False):
+                    advance_traced(*part)
         else:
             self._advance()
         return loss
@@ -109,11 +111,12 @@ class RuleOptimizer(Assigned):
     @outside
     def _advance(self) -> None:
         """A step by the fast paths."""
-        work = self._begun()
-        if self._shards:
-            self._shards.step(work, self.state)
-        else:
-            advance(work, self._slots(work), self._stepping_backend, self._precision)
+        with without_autocast():
+            work = self._begun()
+            if self._shards:
+                self._shards.step(work, self.state)
+            else:
+                advance(work, self._slots(work), self._stepping_backend, self._precision)
 
     @outside
     def _traceable(self) -> list[Any]:
@@ -172,10 +175,11 @@ class RuleOptimizer(Assigned):
     @torch.no_grad()
     def init_state(self) -> None:
         """Create the states that do not exist yet, for those who want them before the first gradient."""
-        if self._shards:
-            self._shards.create(list(self._live()), self.state)
-            return
-        self._slots(list(self._live()))
+        with without_autocast():
+            if self._shards:
+                self._shards.create(list(self._live()), self.state)
+            else:
+                self._slots(list(self._live()))
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked.
