@@ -261,3 +261,32 @@ def test_a_step_inside_autocast_has_the_bits_of_one_outside(kind, compiled):
         ends.append([p.detach() for p in params])
     for outside, inside in zip(*ends, strict=True):
         assert torch.equal(outside, inside)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "shape", "options"),
+    [
+        ("Muon", torch.float32, (6, 4), {}),
+        ("DeVA", torch.float32, (6, 4), {}),
+        ("DeVA", torch.float32, (300, 300), {}),  # whose QR is by panels
+        ("Muon", torch.bfloat16, (6, 4), {"rounding": "stochastic"}),
+    ],
+)
+def test_a_default_device_is_not_the_optimizers(kind, dtype, shape, options, tmp_path):
+    """Parameters on the CPU step, save and load there."""
+    ends = []
+    for device in (None, "meta"):
+        torch.manual_seed(0)
+        p = torch.nn.Parameter(torch.randn(shape).to(dtype))
+        grads = [torch.randn(shape).to(dtype) for _ in range(2)]
+        optimizer = getattr(deva_torch, kind)([("p", p)], **options)
+        torch.set_default_device(device)
+        try:
+            for p.grad in grads:
+                optimizer.step()
+            deva_torch.save(tmp_path / "state", optimizer)
+            deva_torch.load(tmp_path / "state", optimizer)
+        finally:
+            torch.set_default_device(None)
+        ends.append(p.detach())
+    assert torch.equal(*ends)

@@ -21,7 +21,7 @@ def keep_freed_memory() -> None:
     glibc keeps up to twice the largest block that it has seen freed. Until then it returns a step's temporaries to the
     system and faults them in again, page by page: a tenth of a step's time.
     """
-    torch.empty(KEPT, dtype=torch.uint8)
+    torch.empty(KEPT, dtype=torch.uint8, device="cpu")
 
 
 def worth_blocks(*tensors: torch.Tensor) -> bool:

@@ -37,7 +37,7 @@ def entries(optimizer: RuleOptimizer, values: bool = True) -> dict[str, Entry]:
 def host(x: torch.Tensor) -> np.ndarray:
     """A tensor as NumPy's; of one without data, its shape and dtype at no cost in memory."""
     if x.device.type == "meta":
-        return np.broadcast_to(to_numpy(torch.zeros((), dtype=x.dtype)), tuple(x.shape))
+        return np.broadcast_to(to_numpy(torch.zeros((), dtype=x.dtype, device="cpu")), tuple(x.shape))
     return to_numpy(x)
 
 

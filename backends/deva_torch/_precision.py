@@ -69,7 +69,11 @@ class Precision:
         if self.rounding == "nearest":
             return [Store()] * len(params)
         drawn = [self.rounding == "stochastic" and is_narrow(p) for p in params]
-        seeds = iter(torch.randint(2**63 - 1, (sum(drawn),), generator=self.generator).tolist() if any(drawn) else ())
+        seeds = iter(
+            torch.randint(2**63 - 1, (sum(drawn),), generator=self.generator, device="cpu").tolist()
+            if any(drawn)
+            else ()
+        )
         return [
             Store(slot.get(COMPENSATION), torch.Generator(p.device).manual_seed(next(seeds)) if draws else None)
             for p, slot, draws in zip(params, slots, drawn, strict=True)

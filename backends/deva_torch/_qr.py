@@ -51,7 +51,7 @@ def accumulated(reflectors: torch.Tensor, weights: torch.Tensor) -> torch.Tensor
     al., Accumulating Householder transformations, revisited, 2006). A weight of zero is no reflection, and ∞ in S.
     """
     n = len(weights)
-    Q = torch.eye(n, dtype=reflectors.dtype)
+    Q = torch.eye(n, dtype=reflectors.dtype, device=reflectors.device)
     for k in reversed(range(0, n, PANEL)):
         V = reflectors[k:, k : k + PANEL].tril(-1)
         V.diagonal().fill_(1)

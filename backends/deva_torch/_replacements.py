@@ -88,7 +88,7 @@ def take(X: torch.Tensor, order: torch.Tensor, axis: int, b: Backend) -> torch.T
     """Whole rows or columns at once; nothing where the order is kept, which a CPU tells at once."""
     if order.ndim > 1 or X.shape[axis] <= 1:
         return plain_take.__wrapped__(X, order, axis, b)
-    kept = on_host(order) and torch.equal(order, torch.arange(len(order)))
+    kept = on_host(order) and torch.equal(order, torch.arange(len(order), device=order.device))
     return X if kept else X.index_select(axis, order)
 
 
