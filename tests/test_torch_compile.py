@@ -78,3 +78,24 @@ def test_kahan_is_traced_and_random_rounding_stays_outside():
         torch.compile(optimizer.step, backend=counter)()
         assert graphs(counter) == traced, rounding
         assert not torch.equal(p, torch.ones_like(p))
+
+
+@pytest.mark.parametrize("kind", ["Muon", "AdaGO", "DeVA"])
+def test_a_compiled_step_keeps_float64_scalars(kind):
+    """Parameters and state fields without axes: torch 2.13 loses what a graph writes into such inputs."""
+    ends = []
+    for backend in (None, "aot_eager"):
+        torch._dynamo.reset()
+        g = torch.Generator().manual_seed(0)
+        params = [torch.nn.Parameter(torch.randn(s, generator=g, dtype=torch.float64)) for s in ((4, 3), (3,), ())]
+        optimizer = getattr(deva_torch, kind)(params)
+        step = torch.compile(optimizer.step, backend=backend) if backend else optimizer.step
+        for _ in range(3):
+            for p in params:
+                p.grad = torch.randn(p.shape, generator=g, dtype=torch.float64)
+            step()
+        states = [x for slot in optimizer.state.values() for x in slot.values() if isinstance(x, torch.Tensor)]
+        ends.append([p.detach() for p in params] + states)
+    for eager, compiled in zip(*ends, strict=True):
+        assert eager.shape == compiled.shape
+        torch.testing.assert_close(eager, compiled, rtol=1e-12, atol=1e-12)

@@ -57,12 +57,14 @@ class Part(NamedTuple):
         work: parameters, gradients, and rules whose numbers are tensors.
         states: the fields of each state, updated in place.
         stores: how each parameter is rounded.
+        scalars: the names of the state's fields without axes, which `opened` may have given one.
         times: the number of each parameter's step, a tensor; parameters of the same number share one.
         b: the backend.
     """
 
     work: list[Work]
     states: list[dict[str, torch.Tensor]]
+    scalars: list[frozenset[str]]
     stores: list[Store]
     times: list[torch.Tensor]
     b: Backend
@@ -138,15 +140,18 @@ class Traceable:
         device = here[0][0].p.device
         rules = list({id(item.rule): item.rule for item, _, _ in here}.values())
         steps = list(dict.fromkeys(slot["step"] for _, slot, _ in here if not is_captured(slot)))
-        work, states, times = [], [], []
+        work, states, scalars, times = [], [], [], []
         for item, slot, _ in here:
             _ = item.parameter.is_plain  # computed once, behind a lock that cannot be traced
             place = next(k for k, rule in enumerate(rules) if rule is item.rule)
             where = device if is_captured(slot) else torch.device("cpu")
-            work.append(item._replace(rule=self.with_tensors(item.rule, item.p, place, where)))
-            states.append({name: slot[name] for name in item.parameter.field_names})
+            rule = self.with_tensors(item.rule, item.p, place, where)
+            work.append(item._replace(p=opened(item.p.detach()), rule=rule))
+            states.append({name: opened(slot[name]) for name in item.parameter.field_names})
+            scalars.append(frozenset(name for name in item.parameter.field_names if slot[name].ndim == 0))
             times.append(slot["step"] if is_captured(slot) else self.time(device, steps.index(slot["step"]), slot))
-        return Part(work, states, [store for _, _, store in here], times, backend_of(here[0][0].p))
+        stores = [store for _, _, store in here]
+        return Part(work, states, scalars, stores, times, backend_of(here[0][0].p))
 
     def time(self, device: torch.device, place: int, slot: dict[str, Any]) -> torch.Tensor:
         """The number of a step, which parameters of the same number share."""
@@ -170,15 +175,28 @@ class Traceable:
         return self.numbers[key, where].fill_(value)
 
 
+def opened(x: torch.Tensor) -> torch.Tensor:
+    """The tensor; of float64 without axes a view with one: torch 2.13 loses what a graph writes into such inputs."""
+    return x.view(1) if x.ndim == 0 and x.dtype == torch.float64 else x
+
+
 def advance_traced(
-    work: list[Work], states: list[dict[str, torch.Tensor]], stores: list[Store], times: list[torch.Tensor], b: Backend
+    work: list[Work],
+    states: list[dict[str, torch.Tensor]],
+    scalars: list[frozenset[str]],
+    stores: list[Store],
+    times: list[torch.Tensor],
+    b: Backend,
 ) -> None:
     """Move the parameters of a device: what is compiled."""
     steps = {}
     for k, (p, parameter, G, rule) in enumerate(work):
-        steps[k] = parameter, parameter.steps(G, parameter.from_fields(states[k]), p, times[k], rule, b)
+        held = {name: x.view(()) if name in scalars[k] else x for name, x in states[k].items()}
+        W = p.view(parameter.shape) if p.shape != parameter.shape else p
+        steps[k] = parameter, parameter.steps(G, parameter.from_fields(held), W, times[k], rule, b)
     for done in finished(steps, b):
-        move([work[k].p for k in done], [delta for delta, _ in done.values()], [stores[k] for k in done])
+        deltas = [delta.reshape(work[k].p.shape) for k, (delta, _) in done.items()]
+        move([work[k].p for k in done], deltas, [stores[k] for k in done])
         for k, (_, state) in done.items():
             for name, x in fields(state).items():
                 states[k][name].copy_(x)
