@@ -2,14 +2,14 @@
 
 | where | what |
 |---|---|
-| tensors | `<parameter>/<field>`, logical `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
+| tensors | `<parameter>/<field>`, in `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
 | `format`, `format_version` | `deva-optim`, `1` |
-| `specification_version` | of the rules' arithmetic (`deva_core.SPECIFICATION`): trajectories differ between two of them |
-| `optimizer` | JSON: `count`, and per parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
-| `sha256` | of the whole file, with these 64 digits zero |
+| `specification_version` | the version of the rules' arithmetic (`deva_core.SPECIFICATION`); trajectories differ between versions |
+| `optimizer` | JSON: `count`, and for each parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
+| `sha256` | the digest of the whole file with these 64 digits zero |
 
-Core owns the schema and its checks, over host arrays (anything with `dtype.name`, `shape` and `astype`); a backend
-passes in safetensors' own functions. Parameters themselves are not stored: their framework does that.
+Core owns the schema and its checks, on host arrays (anything with `dtype.name`, `shape` and `astype`); a backend passes
+safetensors' functions in. The file does not hold the parameters: save those with your framework.
 """
 
 import hashlib
@@ -28,20 +28,20 @@ from deva_core.specification import SPECIFICATION, SpecificationWarning, changed
 
 FORMAT, FORMAT_VERSION = "deva-optim", "1"
 SCHEDULE = "<schedule>"
-"""What stands for a callable hyperparameter."""
+"""What the file holds for a callable hyperparameter."""
 BLANK = "0" * 64
 OTHERS = {
-    b"PK": "torch.save or numpy.savez wrote it; a state dict goes torch.load(path), then optimizer.load_state_dict(...)",
+    b"PK": "torch.save or numpy.savez wrote it; load a state dict by optimizer.load_state_dict(torch.load(path))",
     b"\x80": "pickle wrote it",
     b"\x93NUMPY": "numpy.save wrote it",
 }
-"""How files of others begin."""
+"""The first bytes of other formats."""
 Rename = Mapping[str, str] | Callable[[str], str] | None
 """From a parameter's name in the checkpoint to its name here."""
 
 
 class CheckpointError(ValueError):
-    """A file that is corrupt, or that does not belong to this optimizer; the message says what differs.
+    """Raised for a file that is corrupt or belongs to another optimizer; the message says what differs.
 
     Example:
         >>> from deva_core.checkpoint import verified
@@ -53,7 +53,7 @@ class CheckpointError(ValueError):
 
 
 class Entry(NamedTuple):
-    """One parameter's state, in plain terms."""
+    """One parameter's state, independent of any framework."""
 
     rule: Rule
     layout: str
@@ -69,7 +69,7 @@ def primitive(value: Any) -> Any:
 
 
 def description(entry: Entry) -> dict[str, Any]:
-    """What the metadata says of a parameter."""
+    """The metadata of one parameter."""
     values = {name: primitive(getattr(entry.rule, name)) for name in hyperparameters(entry.rule)}
     return {
         "step": int(entry.step),
@@ -123,25 +123,25 @@ def metadata_of(data: bytes) -> dict[str, str]:
 
 
 def verified(data: bytes) -> dict[str, str]:
-    """The metadata, once the digest over the whole file agrees.
+    """The metadata of a file whose digest is right.
 
     Raises:
-        CheckpointError: it does not: the file is truncated or was changed.
+        CheckpointError: the digest is wrong: the file is truncated or was changed.
     """
     metadata = metadata_of(data)
     digest = str(metadata.get("sha256", ""))
     blank = data.replace(digest.encode(), BLANK.encode(), 1) if len(digest) == 64 else data
     if hashlib.sha256(blank).hexdigest() != digest:
-        raise CheckpointError("corrupt: the SHA-256 of the file is not the one written in it (truncated or changed)")
+        raise CheckpointError("corrupt: the file's SHA-256 differs from the one written in it (truncated or changed)")
     if metadata.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"format version {metadata.get('format_version')!r}; this library reads {FORMAT_VERSION!r}"
+            f"the file has format version {metadata.get('format_version')!r}; this library reads {FORMAT_VERSION!r}"
         )
     return metadata
 
 
 def write(path: Any, data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, which is then renamed."""
+    """Write a file completely or not at all: to a temporary file in the same folder, which is then renamed."""
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
@@ -168,17 +168,17 @@ def save(path: Any, entries: Mapping[str, Entry], count: int, serialize: Callabl
 def load(
     path: Any, live: Mapping[str, Entry], deserialize: Callable[[bytes], Mapping[str, Any]], rename: Rename = None
 ) -> tuple[int, dict[str, Entry]]:
-    """Read the state for an optimizer whose own is `live`: `(count, entries)`. Nothing of `live` is changed.
+    """Read the state for an optimizer whose current state is `live`. Returns `(count, entries)` and leaves `live` alone.
 
     `deserialize(data)` is safetensors' `load`.
 
     Raises:
-        CheckpointError: the file is corrupt or of a later specification, or names, rules, structural
-            hyperparameters, fields, shapes or dtypes differ. The message says which. Numeric
-            hyperparameters that differ only warn.
+        CheckpointError: the file is corrupt or has a later specification version; or names, rules, structural
+            hyperparameters, fields, shapes or dtypes differ. The message says which. Differing numeric hyperparameters
+            only warn.
     """
     if Path(path).is_dir():
-        raise IsADirectoryError(f"cannot read {str(path)!r}: it is a folder; name the file in it that save wrote")
+        raise IsADirectoryError(f"cannot read {str(path)!r}: it is a folder; name the file that save wrote")
     data = Path(path).read_bytes()
     metadata = verified(data)
     version = specification_of(metadata)
@@ -191,10 +191,10 @@ def load(
 
 
 def specification_of(metadata: Mapping[str, str]) -> int:
-    """The version of the arithmetic that a file's run began with.
+    """The version of the arithmetic under which a file was written.
 
     Raises:
-        CheckpointError: there is none, or it is later than this library's, which cannot know what it changed.
+        CheckpointError: there is none, or it is later than this library's.
     """
     version = str(metadata.get("specification_version"))
     if not (version.isascii() and version.isdigit() and int(version) >= 1):
