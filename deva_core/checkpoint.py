@@ -4,7 +4,7 @@
 |---|---|
 | tensors | `<parameter>/<field>`, in `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
 | `format`, `format_version` | `deva-optim`, `1` |
-| `specification_version` | the version of the rules' arithmetic (`deva_core.SPECIFICATION`); trajectories differ between versions |
+| `specification_version` | version of the rules' arithmetic (`deva_core.SPECIFICATION`); trajectories differ between versions |
 | `optimizer` | JSON: `count`, and for each parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
 | `sha256` | the digest of the whole file with these 64 digits zero |
 
@@ -201,20 +201,20 @@ def specification_of(metadata: Mapping[str, str]) -> int:
         raise CheckpointError(f"the specification version is malformed: {version!r}")
     if int(version) > SPECIFICATION:
         raise CheckpointError(
-            f"written under specification version {version}, and this library has {SPECIFICATION}: it cannot know what "
-            "changed; update deva-optim, or load with the release that wrote the file"
+            f"the file was written under specification version {version}, but this library has {SPECIFICATION}: "
+            "update deva-optim, or load the file with the release that wrote it"
         )
     return int(version)
 
 
 def warn_of_changes(version: int, rules: Iterable[str]) -> None:
-    """Say so where the run began under an earlier arithmetic of one of these rules."""
+    """Warn if the run began under an earlier arithmetic of one of these rules."""
     changes = changed_since(version, rules)
     if changes:
         words = "; ".join(f"version {later} changed {', '.join(names)}" for later, names in changes.items())
         warnings.warn(
             f"the checkpoint was written under specification version {version}: {words}. The run goes on under version "
-            f"{SPECIFICATION}, and will not end where it would have; docs/versioning.md says what changed",
+            f"{SPECIFICATION} and follows another trajectory; docs/versioning.md says what changed",
             SpecificationWarning,
             stacklevel=4,
         )
@@ -234,7 +234,7 @@ def is_count(value: Any) -> bool:
 
 
 def described(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON about the optimizer, its form checked.
+    """The JSON about the optimizer, after a check of its form.
 
     Raises:
         CheckpointError: it does not have the form that this module writes.
@@ -246,7 +246,7 @@ def described(metadata: Mapping[str, str]) -> dict[str, Any]:
             if not is_count(entry["step"]):
                 raise ValueError(f"step or count of {name!r} is {entry['step']!r}")
         if not all(isinstance(e["rule"], str) and isinstance(e["hyperparameters"], dict) for _, e in parameters):
-            raise ValueError("a rule or its hyperparameters are of the wrong kind")
+            raise ValueError("a rule or its hyperparameters have the wrong type")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"the description of the optimizer is malformed: {type(error).__name__} {error}"
@@ -258,14 +258,14 @@ def renamed(parameters: Mapping[str, Any], rename: Rename) -> dict[str, tuple[st
     """The saved parameters by their names here, each with its name there."""
     if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
         raise TypeError(
-            f"rename must map names in the file to names here, or be a function of them, got {brief(rename)}"
+            f"rename must be a mapping or a function from names in the file to names here, got {brief(rename)}"
         )
     new: Callable[[str], Any] = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
     saved = {new(name): (name, description) for name, description in parameters.items()}
     if not all(isinstance(name, str) for name in saved):
-        raise TypeError("rename must return a name for every name in the file, its own where nothing changes")
+        raise TypeError("rename must return a string for every name in the file: the same name if it does not change")
     if len(saved) < len(parameters):
-        raise CheckpointError("rename gives two parameters one name")
+        raise CheckpointError("rename gives two parameters the same name")
     return saved
 
 
@@ -273,19 +273,23 @@ def check_names(saved: Mapping[str, Any], live: Mapping[str, Any]) -> None:
     """Raise unless both have the same parameters."""
     if saved.keys() != live.keys():
         missing, extra = sorted(live.keys() - saved.keys()), sorted(saved.keys() - live.keys())
-        raise CheckpointError(f"parameters differ: not in the checkpoint {missing}, only in the checkpoint {extra}")
+        raise CheckpointError(
+            f"parameters differ: {missing} are not in the checkpoint, {extra} are only in the checkpoint"
+        )
 
 
 def restored(name: str, saved_name: str, saved: Mapping[str, Any], live: Entry, tensors: Mapping[str, Any]) -> Entry:
-    """One parameter's entry, every part of it checked against the live one."""
+    """One parameter's entry, after a check of every part against the live one."""
     own = description(live)
     if saved["rule"] != own["rule"]:
-        raise CheckpointError(f"{name!r} was optimised by {saved['rule']}, here it is by {own['rule']}")
+        raise CheckpointError(f"{name!r} was optimised by {saved['rule']}, but here it is optimised by {own['rule']}")
     compare_hyperparameters(name, saved["hyperparameters"], own["hyperparameters"], live.rule)
     prefix = tensor_name(saved_name, "")
     found = {key.removeprefix(prefix) for key in tensors if key.startswith(prefix)}
     if found != set(live.fields):
-        raise CheckpointError(f"the state of {name!r} has the fields {sorted(found)}, here {sorted(live.fields)}")
+        raise CheckpointError(
+            f"the state of {name!r} has the fields {sorted(found)}, but here it has {sorted(live.fields)}"
+        )
     fields = {
         field: checked(f"{field} of {name!r}", tensors[prefix + field], expected)
         for field, expected in live.fields.items()
@@ -300,16 +304,16 @@ def compare_hyperparameters(name: str, saved: Mapping[str, Any], own: Mapping[st
     structural = sorted(key for key in differing if not kinds[key].numeric)
     if structural:
         words = ", ".join(f"{key} {saved.get(key)!r}, here {own[key]!r}" for key in structural)
-        raise CheckpointError(f"{type(rule).__name__} of {name!r} was constructed otherwise: {words}")
+        raise CheckpointError(f"{type(rule).__name__} of {name!r} was constructed differently: {words}")
     if differing:
         words = ", ".join(f"{key} {saved.get(key)!r}, here {own[key]!r}" for key in sorted(differing))
         warnings.warn(f"{type(rule).__name__} of {name!r} continues with other values: {words}", stacklevel=5)
 
 
 def checked(what: str, saved: Any, live: Any) -> Any:
-    """A tensor for the place of a live one: of its shape, at most as wide, in its dtype."""
+    """A saved tensor in the live one's dtype; it must have the same shape and be at most as wide."""
     if tuple(saved.shape) != tuple(live.shape):
-        raise CheckpointError(f"{what} has shape {tuple(saved.shape)}, here {tuple(live.shape)}")
+        raise CheckpointError(f"{what} has shape {tuple(saved.shape)}, but here it has {tuple(live.shape)}")
     if saved.dtype.itemsize > live.dtype.itemsize:
-        raise CheckpointError(f"{what} is {saved.dtype.name}, here {live.dtype.name}: it would lose precision")
+        raise CheckpointError(f"{what} is {saved.dtype.name}, but here {live.dtype.name}: it would lose precision")
     return saved.astype(live.dtype)

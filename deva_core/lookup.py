@@ -107,6 +107,6 @@ def by_name(what: str, said: Mapping[str, Any], known: list[str]) -> dict[str, A
         if not matching:
             close = nearest(name, known)
             hint = f"; did you mean {close!r}?" if close else f"; the parameters are {', '.join(known[:8])}"
-            raise ValueError(f"{what} names the parameter {name!r}, which does not exist{hint}")
+            raise ValueError(f"{what} names a parameter {name!r} that does not exist{hint}")
         table |= dict.fromkeys(matching, value)
     return table | own

@@ -74,7 +74,7 @@ def checks_of_adamw():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "*nothing to check: --deva-backend NAME*"),
+        ((), "*nothing to check: give --deva-backend NAME*"),
         (("--deva-backend", "no-such-backend"), "*no-such-backend: no such backend*"),
         (("--deva-backend", "numpy", "--deva-rules", "SGD"), "*no such rule: SGD*"),
         (("--deva-backend", "numpy", *QUICKLY, "-k", "no-such-law"), "*no check looked at any case*"),

@@ -242,7 +242,7 @@ def test_an_attentions_fused_projection_is_three_matrices():
 
 
 def test_an_embedding_sized_matrix_without_a_layout_warns_with_the_remedy():
-    wte, meant = nn.Embedding(32000, 8), "Muon is meant, layout={'weight': 'out in'}"
+    wte, meant = nn.Embedding(32000, 8), "To keep Muon, write layout={'weight': 'out in'}"
     with pytest.warns(EmbeddingWarning, match=r"'weight' \(32000×8\).*layout=\{'weight': 'vector'\}") as seen:
         deva_torch.Muon(wte.named_parameters())
     assert meant in str(seen[0].message)
