@@ -124,7 +124,7 @@ def test_heads_are_those_given_or_found_by_name_through_wrappers():
 
 
 def test_vectors_do_not_decay_and_the_rest_does():
-    """A weight decay said of a group is for both halves; without one the vector rule keeps its own."""
+    """A weight decay set on a group applies to both halves; without one the vector rule keeps its own."""
     net = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.LayerNorm(4))
     for p in net.parameters():
         p.grad = torch.zeros_like(p)

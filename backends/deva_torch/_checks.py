@@ -18,7 +18,7 @@ NO_PARAMS = (torch.nn.Module, str, Mapping)
 """Types that can be iterated over or hold parameters, but are not parameters."""
 
 OWN = ("params", "rule", "layout", "name", "param_names", "initial_lr", "capturable", "maximize", "count", "foreach")
-"""The entries of a group that are not hyperparameters."""
+"""The group keys that are not hyperparameters."""
 
 
 def checked_params(owner: str, params: Any) -> Any:

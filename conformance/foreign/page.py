@@ -76,7 +76,7 @@ def finding(found: dict[str, str]) -> str:
 
 
 def section(library: Library, result: dict[str, Any]) -> str:
-    """What is to be said of a library."""
+    """The page's section about a library."""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     runs = "\n".join(map(about, library.runs, result["runs"]))
     return f"\n## {library.name}\n\n{versions}\n\n{runs}{''.join(map(finding, result['findings']))}"
