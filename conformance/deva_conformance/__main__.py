@@ -126,7 +126,7 @@ def conclude(console: Console, report: Report) -> None:
     for precision in report.precisions:
         console.print(escape(precision.words), highlight=False, soft_wrap=True)
     if report.interrupted:
-        print("INTERRUPTED what follows is not the whole verdict")
+        print("INTERRUPTED: these results are incomplete")
     for result in report.broken:
         if result.identity:
             print(f"--reproduce {result.identity}")
