@@ -1,7 +1,7 @@
 """deva_core: Muon, AdaGO and DeVA, written once against the Python Array API standard.
 
-The specification of the project: rules (`Muon`, `AdaGO`, `DeVA`, and for the rest `DeVAVector`, `AdamW`), layouts, and
-a functional host, `Optimizer`, for any array library. Imports no framework.
+The specification of the project: matrix rules (`Muon`, `AdaGO`, `DeVA`), vector rules for everything else (`DeVAVector`,
+`AdamW`), layouts, and a functional host, `Optimizer`, for any array library. It imports no framework.
 """
 
 from deva_core.adago import AdaGO as AdaGO
@@ -32,6 +32,6 @@ from deva_core.telemetry import Telemetry as Telemetry
 from deva_core.telemetry import observe as observe
 
 RULES = (Muon, AdaGO, DeVA, DeVAVector, AdamW)
-"""The rules of this package. A user's own subclass of `Rule` works everywhere without being in it."""
+"""The rules of this package. Your own subclass of `Rule` works everywhere without being listed here."""
 
 __version__ = "0.1.0"

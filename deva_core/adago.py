@@ -24,23 +24,28 @@ FLOOR = 0.01
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AdaGO(Orthogonalized):
-    """AdaGO for matrices `(..., out, in)`.
+    """AdaGO for matrices `(..., out, in)`: Muon's direction with AdaGrad-Norm's step length.
+
+    Axes before the last two are a batch of independent matrices. Arithmetic and state are float32, or float64 for float64
+    parameters. Source: Zhang, Liu, Schaeffer (2025), arXiv 2509.02981, Algorithm 1; docs/rules/adago.md lists the deviations.
+    Any numeric hyperparameter may be a schedule: a function of the number of updates made so far.
 
     Args:
-        lr: η. Without the floor a step's spectral norm is at most `lr` times the shape factor.
-        momentum: μ of the moving average.
-        max_norm: the paper's γ; gradients count with a Frobenius norm of at most this.
-        min_step: ε, a floor on the step (not a denominator's eps). None: a hundredth of `lr`, which it follows. A number
-            is the paper's: it stays where it is whatever `lr` is, and only `lr` zero switches it off.
-        initial_accumulator_value: v² before the first step.
-        weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
-        nesterov: orthogonalise one average ahead (not in the paper).
-        scale: the shape factor s, as in `Muon`; multiplies the whole step, floor included.
+        lr: η. Apart from the floor, a step's spectral norm is at most `lr` times the shape factor.
+        momentum: μ, the decay of the moving average.
+        max_norm: the paper's γ: a gradient's Frobenius norm is clipped to this before it enters the step length.
+        min_step: ε, a lower bound on the step length (unrelated to Adam's eps). None means `lr / 100`, so it follows `lr`.
+            A number is the paper's absolute bound: it does not follow `lr`, and applies unless `lr` is zero.
+        initial_accumulator_value: v² before the first step, in units of the gradient squared.
+        weight_decay: λ, decoupled: a step shrinks W by `lr * weight_decay`.
+        nesterov: average the gradient once more before orthogonalising (not in the paper).
+        scale: the shape factor s, as in `Muon`; it multiplies the whole step, floor included.
         rms, ns_coefficients, ns_steps: as in `Muon`.
-        accumulator_root, floor, clipped, ns_normalization, ns_eps: policies of `AdaGO.dialect` (docs/dialects.md).
+        accumulator_root, floor, clipped, ns_normalization, ns_eps: set by `AdaGO.dialect`; docs/dialects.md describes them.
 
     Raises:
-        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: a hyperparameter has the wrong type or an unknown name.
 
     Example:
         >>> import numpy as np
@@ -84,7 +89,7 @@ class AdaGO(Orthogonalized):
     }
 
     class State(NamedTuple):
-        """`momentum`: M, of W's shape. `accumulator`: v², one number a matrix."""
+        """`momentum`: M, of W's shape. `accumulator`: v², one number per matrix."""
 
         momentum: Array
         accumulator: Array
@@ -112,14 +117,14 @@ class AdaGO(Orthogonalized):
         return S.momentum, S.accumulator[..., None, None]
 
     def step_length(self, c, v2, W, b):
-        """s max(ε, η c / v); dialects leave the shape factor off the floor, or the root off v²."""
+        """s max(ε, η c / v). Dialects may apply the shape factor to η only, or divide by v² instead of v."""
         s, v = self.shape_factor(W), b.xp.sqrt(v2) if self.accumulator_root else v2
         if self.floor == "scaled":
             return s * b.xp.clip(self.lr * c / v, self.least(b), None)
         return b.xp.clip(self.lr * s * c / v, self.least(b), None)
 
     def least(self, b):
-        """ε. Only the implementation that leaves the shape factor off it also makes steps of it where η is zero."""
+        """ε, zero where η is zero. `pytorch_optimizer`, which `floor="unscaled"` reproduces, keeps it there."""
         if self.min_step is None:
             return FLOOR * self.lr
         if self.floor == "unscaled":
@@ -128,11 +133,11 @@ class AdaGO(Orthogonalized):
 
     @property
     def is_linear(self):
-        """With a floor that follows η, or none."""
+        """Whether the floor follows η, or there is none."""
         return self.min_step is None or (is_number(self.min_step) and self.min_step == 0)
 
     def step_rms(self, shape):
-        """Of a step's bound: c / v is at most 1. None for dialects whose steps have none."""
+        """The root mean square of the largest step: c / v is at most 1. None for dialects without such a bound."""
         if not self.accumulator_root or self.floor != "scaled" or self.clipped != "gradient":
             return None
         lr, floor = concrete(self.lr), 0.0 if self.min_step is None else concrete(self.min_step)

@@ -18,17 +18,21 @@ from deva_core.rule import Rule
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AdamW(Rule):
-    """AdamW for arrays of any shape. ε is absolute, so a step depends on the gradients' scale, as it does everywhere.
+    """AdamW for arrays of any shape: Adam with decoupled weight decay.
+
+    Arithmetic and state are float32, or float64 for float64 parameters. Source: Loshchilov, Hutter (2019), arXiv 1711.05101;
+    docs/rules/adamw.md. Any numeric hyperparameter may be a schedule: a function of the number of updates made so far.
 
     Args:
         lr: η, about the size of a step's entries.
-        beta1: β₁ of the first moment.
-        beta2: β₂ of the second moment.
-        eps: ε, added to the root.
-        weight_decay: λ, decoupled; a step shrinks w by `lr * weight_decay`.
+        beta1: β₁, the decay of the first moment.
+        beta2: β₂, the decay of the second moment.
+        eps: ε, added to √v̂, in units of the gradient: a step therefore depends on the gradients' scale, as in every AdamW.
+        weight_decay: λ, decoupled: a step shrinks w by `lr * weight_decay`.
 
     Raises:
-        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: a hyperparameter has the wrong type or an unknown name.
 
     Example:
         >>> import numpy as np
@@ -76,5 +80,5 @@ class AdamW(Rule):
         return S.exp_avg, S.exp_avg_sq
 
     def step_rms(self, shape):
-        """Entries move by `lr` while gradients keep their sign."""
+        """`lr`: entries move by that much while gradients keep their sign."""
         return self.lr

@@ -1,4 +1,4 @@
-"""The backend: an array namespace, what the standard leaves open, and optional faster functions."""
+"""The backend: an array namespace, the choices that the standard leaves open, and optional faster functions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Array = Any
 
 
 def eager_cond(predicate: Any, true: Callable, false: Callable, *operands: Any) -> Any:
-    """`true(*operands)` or `false(*operands)`, for libraries whose booleans can be read at once."""
+    """`true(*operands)` or `false(*operands)`, for libraries that evaluate booleans at once."""
     return true(*operands) if predicate else false(*operands)
 
 
@@ -26,18 +26,20 @@ def standard_matmul(A: Array, B: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """How a rule computes: the one object that an `update` is given besides arrays.
+    """How a rule computes: the array library, its matrix product, its conditional, and faster functions.
+
+    `update` gets one as its last argument. docs/embedding.md lists what a library must have.
 
     Args:
-        xp: the array namespace (anything that follows the Array API standard, with its `linalg` extension for DeVA).
+        xp: the array namespace: anything that follows the Array API standard, with its `linalg` extension for DeVA.
         cond: `cond(predicate, true, false, *operands)`; tracing libraries pass their own (`jax.lax.cond`).
-        matmul: the product of two (stacks of) matrices, at full working precision.
-        compute_dtype: the dtype of the Newton–Schulz products; `None` means the working dtype. Never narrows float64.
-        device_of: where new arrays go beside a given one; JAX passes None, since a device asked for is a commitment.
-        replacements: faster functions for those that `deva_core` marks as replaceable, by name. A replacement
-            takes the same arguments and must pass the conformance kit with and without it.
-        costs: what decides between forms of one computation (`deva_core.costs`).
-        observer: where telemetry goes, by parameter name (`deva_core.observe`); None: nothing of it is computed.
+        matmul: the product of two matrices, or stacks of matrices, in working precision.
+        compute_dtype: the dtype of the Newton–Schulz products; `None` means the working dtype. It never narrows float64.
+        device_of: the device for new arrays, from a given array. JAX passes None, because an explicit device would pin them.
+        replacements: faster versions of functions that `deva_core` marks as `replaceable`, by name. A replacement takes
+            the same arguments; the conformance kit must pass with and without it.
+        costs: how to choose between forms of one computation (`deva_core.costs`).
+        observer: where telemetry goes, by parameter name (`deva_core.observe`); with None, none is computed.
 
     Example:
         >>> import array_api_strict
@@ -56,23 +58,23 @@ class Backend:
     observer: Any = None
 
     def zeros(self, shape: tuple[int, ...], like: Array) -> Array:
-        """Zeros of the dtype and on the device of `like`."""
+        """Zeros with the dtype and on the device of `like`."""
         return self.xp.zeros(shape, dtype=like.dtype, device=self.device_of(like))
 
     def eye(self, n: int, like: Array) -> Array:
-        """The identity matrix, of the dtype and on the device of `like`."""
+        """The identity matrix with the dtype and on the device of `like`."""
         return self.xp.eye(n, dtype=like.dtype, device=self.device_of(like))
 
     @classmethod
     def of(cls, *arrays: Array) -> "Backend":
-        """The generic backend of the library that these arrays come from."""
+        """The generic backend for the library of these arrays."""
         return cls(xp=array_namespace(*arrays))
 
 
 def replaceable(function: Callable) -> Callable:
-    """Let a backend replace `function` by a faster one of the same signature, whose last argument is the backend.
+    """Let a backend replace `function` by a faster one with the same signature. The last argument is the backend.
 
-    The specification's own version stays reachable as `function.__wrapped__`.
+    The original stays reachable as `function.__wrapped__`.
 
     Example:
         >>> import numpy as np
@@ -93,7 +95,7 @@ def replaceable(function: Callable) -> Callable:
 
 def is_float(dtype: Any, xp: Any) -> bool:
     """Whether `dtype` is a real floating type, including the low-precision ones that the standard does not name."""
-    kind = getattr(dtype, "kind", "f")  # NumPy's: objects and text are nothing that the standard knows
+    kind = getattr(dtype, "kind", "f")  # NumPy's: the standard does not know objects and text
     if kind not in "fV" or getattr(dtype, "names", None) is not None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a backend declares: what it cannot do, which is not tested and never counted as passed, and its operations."""
+"""What a backend declares: its capabilities and its operations. The kit skips what is missing, and counts it as not passed."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,12 +10,17 @@ from deva_core.backend import Array, Backend
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a backend's `start` can do. A backend without a declaration can do everything.
+    """What a backend's `start` can do. The default, without a declaration, is everything.
 
     Args:
-        dtypes: names of the dtypes that it computes in.
+        dtypes: names of the parameter dtypes that it accepts.
         linalg: whether it has QR and eigendecompositions (DeVA), and SVD (`ns_coefficients="exact"`).
         compiled: whether `start(…, compiled=True)` compiles the step.
+
+    Example:
+        >>> from deva_core.capabilities import Capabilities
+        >>> Capabilities(dtypes=("float32",), linalg=False).compiled
+        True
     """
 
     dtypes: tuple[str, ...] = ("float64", "float32", "bfloat16", "float16")
@@ -25,13 +30,15 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
-    """What a backend's `start` computes with, for checks of single operations: `start.operations()`, which is optional.
+    """What a backend computes with, so that the kit can check single operations: the result of `start.operations()`.
+
+    `operations` is optional.
 
     Args:
-        backend: the `Backend` that its runs are given.
-        asarray: from a NumPy array to one of its own, a copy.
-        asnumpy: and back.
-        precision: the context in which its arrays keep float64; not every library does by itself.
+        backend: the `Backend` that its runs use.
+        asarray: copies a NumPy array into one of the library.
+        asnumpy: copies an array of the library into a NumPy array.
+        precision: the context in which the library keeps float64 (JAX needs one).
 
     Example:
         >>> import array_api_compat.numpy as xp
@@ -49,6 +56,6 @@ class Operations:
     precision: Callable[[], AbstractContextManager] = nullcontext
 
     def call(self, function: Callable[..., Array], *arrays: Any) -> Any:
-        """`function(*arrays, backend)` of NumPy arrays, as one."""
+        """`function(*arrays, backend)`, with NumPy arrays as arguments and result."""
         with self.precision():
             return self.asnumpy(function(*map(self.asarray, arrays), self.backend))

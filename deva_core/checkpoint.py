@@ -2,14 +2,14 @@
 
 | where | what |
 |---|---|
-| tensors | `<parameter>/<field>`, logical `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
+| tensors | `<parameter>/<field>`, in `(…, out, in)` orientation; `%` and `/` in a name are written `%25` and `%2F` |
 | `format`, `format_version` | `deva-optim`, `1` |
-| `specification_version` | of the rules' arithmetic (`deva_core.SPECIFICATION`): trajectories differ between two of them |
-| `optimizer` | JSON: `count`, and per parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
-| `sha256` | of the whole file, with these 64 digits zero |
+| `specification_version` | version of the rules' arithmetic (`deva_core.SPECIFICATION`); trajectories differ between versions |
+| `optimizer` | JSON: `count`, and for each parameter `step`, `rule`, `hyperparameters` (primitives), `layout` |
+| `sha256` | the digest of the whole file with these 64 digits zero |
 
-Core owns the schema and its checks, over host arrays (anything with `dtype.name`, `shape` and `astype`); a backend
-passes in safetensors' own functions. Parameters themselves are not stored: their framework does that.
+Core owns the schema and its checks, on host arrays (anything with `dtype.name`, `shape` and `astype`); a backend passes
+safetensors' functions in. The file does not hold the parameters: save those with your framework.
 """
 
 import hashlib
@@ -29,22 +29,22 @@ from deva_core.specification import SPECIFICATION, SpecificationWarning, changed
 
 FORMAT, FORMAT_VERSION = "deva-optim", "1"
 SCHEDULE = "<schedule>"
-"""What stands for a callable hyperparameter."""
+"""What the file holds for a callable hyperparameter."""
 BLANK = "0" * 64
 SHA256 = re.compile(rb'"sha256"\s*:\s*"([0-9a-f]{64})"')
 """Where the digest stands. Quotes inside names and values are escaped in JSON, so nothing else reads like this."""
 OTHERS = {
-    b"PK": "torch.save or numpy.savez wrote it; a state dict goes torch.load(path), then optimizer.load_state_dict(...)",
+    b"PK": "torch.save or numpy.savez wrote it; load a state dict by optimizer.load_state_dict(torch.load(path))",
     b"\x80": "pickle wrote it",
     b"\x93NUMPY": "numpy.save wrote it",
 }
-"""How files of others begin."""
+"""The first bytes of other formats."""
 Rename = Mapping[str, str] | Callable[[str], str] | None
 """From a parameter's name in the checkpoint to its name here."""
 
 
 class CheckpointError(ValueError):
-    """A file that is corrupt, or that does not belong to this optimizer; the message says what differs.
+    """Raised for a file that is corrupt or belongs to another optimizer; the message says what differs.
 
     Example:
         >>> from deva_core.checkpoint import verified
@@ -56,7 +56,7 @@ class CheckpointError(ValueError):
 
 
 class Entry(NamedTuple):
-    """One parameter's state, in plain terms."""
+    """One parameter's state, independent of any framework."""
 
     rule: Rule
     layout: str
@@ -72,7 +72,7 @@ def primitive(value: Any) -> Any:
 
 
 def description(entry: Entry) -> dict[str, Any]:
-    """What the metadata says of a parameter."""
+    """The metadata of one parameter."""
     values = {name: primitive(getattr(entry.rule, name)) for name in hyperparameters(entry.rule)}
     return {
         "step": int(entry.step),
@@ -133,24 +133,24 @@ def metadata_of(data: bytes) -> dict[str, str]:
 
 
 def verified(data: bytes) -> dict[str, str]:
-    """The metadata, once the digest over the whole file agrees.
+    """The metadata of a file whose digest is right.
 
     Raises:
-        CheckpointError: it does not: the file is truncated or was changed.
+        CheckpointError: the digest is wrong: the file is truncated or was changed.
     """
     metadata = metadata_of(data)
     digest = str(metadata.get("sha256", ""))
     if hashlib.sha256(with_digest(data, BLANK)).hexdigest() != digest:
-        raise CheckpointError("corrupt: the SHA-256 of the file is not the one written in it (truncated or changed)")
+        raise CheckpointError("corrupt: the file's SHA-256 differs from the one written in it (truncated or changed)")
     if metadata.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"format version {metadata.get('format_version')!r}; this library reads {FORMAT_VERSION!r}"
+            f"the file has format version {metadata.get('format_version')!r}; this library reads {FORMAT_VERSION!r}"
         )
     return metadata
 
 
 def write(path: Any, data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, which is then renamed."""
+    """Write a file completely or not at all: to a temporary file in the same folder, which is then renamed."""
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {str(path)!r}: it is a folder; name a file in it")
@@ -177,17 +177,17 @@ def save(path: Any, entries: Mapping[str, Entry], count: int, serialize: Callabl
 def load(
     path: Any, live: Mapping[str, Entry], deserialize: Callable[[bytes], Mapping[str, Any]], rename: Rename = None
 ) -> tuple[int, dict[str, Entry]]:
-    """Read the state for an optimizer whose own is `live`: `(count, entries)`. Nothing of `live` is changed.
+    """Read the state for an optimizer whose current state is `live`. Returns `(count, entries)` and leaves `live` alone.
 
     `deserialize(data)` is safetensors' `load`.
 
     Raises:
-        CheckpointError: the file is corrupt or of a later specification, or names, rules, structural
-            hyperparameters, fields, shapes or dtypes differ. The message says which. Numeric
-            hyperparameters that differ only warn.
+        CheckpointError: the file is corrupt or has a later specification version; or names, rules, structural
+            hyperparameters, fields, shapes or dtypes differ. The message says which. Differing numeric hyperparameters
+            only warn.
     """
     if Path(path).is_dir():
-        raise IsADirectoryError(f"cannot read {str(path)!r}: it is a folder; name the file in it that save wrote")
+        raise IsADirectoryError(f"cannot read {str(path)!r}: it is a folder; name the file that save wrote")
     data = Path(path).read_bytes()
     metadata = verified(data)
     version = specification_of(metadata)
@@ -200,30 +200,30 @@ def load(
 
 
 def specification_of(metadata: Mapping[str, str]) -> int:
-    """The version of the arithmetic that a file's run began with.
+    """The version of the arithmetic under which a file was written.
 
     Raises:
-        CheckpointError: there is none, or it is later than this library's, which cannot know what it changed.
+        CheckpointError: there is none, or it is later than this library's.
     """
     version = str(metadata.get("specification_version"))
     if not (version.isascii() and version.isdigit() and int(version) >= 1):
         raise CheckpointError(f"the specification version is malformed: {version!r}")
     if int(version) > SPECIFICATION:
         raise CheckpointError(
-            f"written under specification version {version}, and this library has {SPECIFICATION}: it cannot know what "
-            "changed; update deva-optim, or load with the release that wrote the file"
+            f"the file was written under specification version {version}, but this library has {SPECIFICATION}: "
+            "update deva-optim, or load the file with the release that wrote it"
         )
     return int(version)
 
 
 def warn_of_changes(version: int, rules: Iterable[str]) -> None:
-    """Say so where the run began under an earlier arithmetic of one of these rules."""
+    """Warn if the run began under an earlier arithmetic of one of these rules."""
     changes = changed_since(version, rules)
     if changes:
         words = "; ".join(f"version {later} changed {', '.join(names)}" for later, names in changes.items())
         warnings.warn(
             f"the checkpoint was written under specification version {version}: {words}. The run goes on under version "
-            f"{SPECIFICATION}, and will not end where it would have; docs/versioning.md says what changed",
+            f"{SPECIFICATION} and follows another trajectory; docs/versioning.md says what changed",
             SpecificationWarning,
             stacklevel=4,
         )
@@ -243,7 +243,7 @@ def is_count(value: Any) -> bool:
 
 
 def described(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON about the optimizer, its form checked.
+    """The JSON about the optimizer, after a check of its form.
 
     Raises:
         CheckpointError: it does not have the form that this module writes.
@@ -255,7 +255,7 @@ def described(metadata: Mapping[str, str]) -> dict[str, Any]:
             if not is_count(entry["step"]):
                 raise ValueError(f"step or count of {name!r} is {entry['step']!r}")
         if not all(isinstance(e["rule"], str) and isinstance(e["hyperparameters"], dict) for _, e in parameters):
-            raise ValueError("a rule or its hyperparameters are of the wrong kind")
+            raise ValueError("a rule or its hyperparameters have the wrong type")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"the description of the optimizer is malformed: {type(error).__name__} {error}"
@@ -267,14 +267,14 @@ def renamed(parameters: Mapping[str, Any], rename: Rename) -> dict[str, tuple[st
     """The saved parameters by their names here, each with its name there."""
     if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
         raise TypeError(
-            f"rename must map names in the file to names here, or be a function of them, got {brief(rename)}"
+            f"rename must be a mapping or a function from names in the file to names here, got {brief(rename)}"
         )
     new: Callable[[str], Any] = rename if callable(rename) else lambda name: dict(rename or {}).get(name, name)
     saved = {new(name): (name, description) for name, description in parameters.items()}
     if not all(isinstance(name, str) for name in saved):
-        raise TypeError("rename must return a name for every name in the file, its own where nothing changes")
+        raise TypeError("rename must return a string for every name in the file: the same name if it does not change")
     if len(saved) < len(parameters):
-        raise CheckpointError("rename gives two parameters one name")
+        raise CheckpointError("rename gives two parameters the same name")
     return saved
 
 
@@ -282,7 +282,9 @@ def check_names(saved: Mapping[str, Any], live: Mapping[str, Any]) -> None:
     """Raise unless both have the same parameters."""
     if saved.keys() != live.keys():
         missing, extra = sorted(live.keys() - saved.keys()), sorted(saved.keys() - live.keys())
-        raise CheckpointError(f"parameters differ: not in the checkpoint {missing}, only in the checkpoint {extra}")
+        raise CheckpointError(
+            f"parameters differ: {missing} are not in the checkpoint, {extra} are only in the checkpoint"
+        )
 
 
 def by_parameter(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -297,14 +299,16 @@ def by_parameter(tensors: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def restored(
     name: str, saved_name: str, saved: Mapping[str, Any], live: Entry, tensors: Mapping[str, Mapping[str, Any]]
 ) -> Entry:
-    """One parameter's entry, every part of it checked against the live one."""
+    """One parameter's entry, after a check of every part against the live one."""
     own = description(live)
     if saved["rule"] != own["rule"]:
-        raise CheckpointError(f"{name!r} was optimised by {saved['rule']}, here it is by {own['rule']}")
+        raise CheckpointError(f"{name!r} was optimised by {saved['rule']}, but here it is optimised by {own['rule']}")
     compare_hyperparameters(name, saved["hyperparameters"], own["hyperparameters"], live.rule)
     found = tensors.get(tensor_name(saved_name, "").removesuffix("/"), {})
     if found.keys() != live.fields.keys():
-        raise CheckpointError(f"the state of {name!r} has the fields {sorted(found)}, here {sorted(live.fields)}")
+        raise CheckpointError(
+            f"the state of {name!r} has the fields {sorted(found)}, but here it has {sorted(live.fields)}"
+        )
     fields = {field: checked(f"{field} of {name!r}", found[field], expected) for field, expected in live.fields.items()}
     return Entry(live.rule, live.layout, saved["step"], fields)
 
@@ -316,16 +320,16 @@ def compare_hyperparameters(name: str, saved: Mapping[str, Any], own: Mapping[st
     structural = sorted(key for key in differing if not kinds[key].numeric)
     if structural:
         words = ", ".join(f"{key} {saved.get(key)!r}, here {own[key]!r}" for key in structural)
-        raise CheckpointError(f"{type(rule).__name__} of {name!r} was constructed otherwise: {words}")
+        raise CheckpointError(f"{type(rule).__name__} of {name!r} was constructed differently: {words}")
     if differing:
         words = ", ".join(f"{key} {saved.get(key)!r}, here {own[key]!r}" for key in sorted(differing))
         warnings.warn(f"{type(rule).__name__} of {name!r} continues with other values: {words}", stacklevel=5)
 
 
 def checked(what: str, saved: Any, live: Any) -> Any:
-    """A tensor for the place of a live one: of its shape, at most as wide, in its dtype."""
+    """A saved tensor in the live one's dtype; it must have the same shape and be at most as wide."""
     if tuple(saved.shape) != tuple(live.shape):
-        raise CheckpointError(f"{what} has shape {tuple(saved.shape)}, here {tuple(live.shape)}")
+        raise CheckpointError(f"{what} has shape {tuple(saved.shape)}, but here it has {tuple(live.shape)}")
     if saved.dtype.itemsize > live.dtype.itemsize:
-        raise CheckpointError(f"{what} is {saved.dtype.name}, here {live.dtype.name}: it would lose precision")
+        raise CheckpointError(f"{what} is {saved.dtype.name}, but here {live.dtype.name}: it would lose precision")
     return saved.astype(live.dtype)

@@ -1,4 +1,4 @@
-"""What hosts check at their edge: that rules, leaves and states are of the right kind, and what to give instead."""
+"""Checks of arguments that all hosts share: rules, leaves and states have the right type, or the error says what to give."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from deva_core.messages import brief
 from deva_core.parameter import Parameter, field_name, fields
 from deva_core.rule import Rule
 
-TRANSFORMATION = "an optax transformation: for leaves under optax's own, use optax.multi_transform"
+TRANSFORMATION = "an optax transformation: to optimise some leaves by optax, use optax.multi_transform"
 OPTIMIZER = "an optimizer; give the rule itself, as in deva_core.{}()"
 
 
 def named_rules() -> dict[str, type[Rule]]:
-    """The rules that exist, by their names in small letters."""
+    """The rules that exist, by their names in lower case."""
     kinds, found = [Rule], {}
     for kind in kinds:
         kinds += kind.__subclasses__()
@@ -22,7 +22,7 @@ def named_rules() -> dict[str, type[Rule]]:
 
 
 def instead(value: Any) -> str:
-    """What was given in place of a rule, and how it becomes one."""
+    """What was given instead of a rule, and how to make a rule of it."""
     if isinstance(value, type) and issubclass(value, Rule):
         return f"the class {value.__name__}: call it, {value.__name__}()"
     name = value if isinstance(value, str) else (value if isinstance(value, type) else type(value)).__name__
@@ -58,13 +58,13 @@ def check_vector_rule(what: str, value: Any) -> None:
 
 
 def check_arrays(what: str, rule: Rule, kinds: tuple[type, ...]) -> None:
-    """Raise unless the hyperparameters that are arrays are of the host's libraries."""
+    """Raise unless all hyperparameters that are arrays belong to the host's libraries."""
     for name in hyperparameters(rule):
         value = getattr(rule, name)
         library = type(value).__module__.partition(".")[0].removesuffix("lib")
         if hasattr(value, "dtype") and not isinstance(value, kinds):
             got = f"{type(rule).__name__}.{name} is an array of {library}"
-            raise TypeError(f"{what}: {got}: give a number, or an array of this library")
+            raise TypeError(f"{what}: {got}: give a number or an array of this host's library")
 
 
 def check_leaf(name: str, W: Any, advice: str = "") -> None:
@@ -75,13 +75,13 @@ def check_leaf(name: str, W: Any, advice: str = "") -> None:
 
 
 def check_default_layout(what: str, value: Any) -> None:
-    """Raise unless `value` is a convention: a function of name and shape."""
+    """Raise unless `value` is a default layout: a function of name and shape."""
     if not callable(value) or not takes(value, 2):
         raise TypeError(f"{what} must be a function of name and shape that returns (layout, why), got {brief(value)}")
 
 
 def check_own_state(parameter: Parameter, state: Any, advice: str) -> None:
-    """`check_state` of a state as rules have it; quick where it is, since hosts look at every step."""
+    """`check_state` for a state as rules have it. The usual case is quick, since hosts check at every step."""
     rule = parameter.rule
     is_own = type(state) is rule.State and parameter.is_plain
     if not is_own or any(tuple(getattr(state, name).shape) != parameter.shape for name in rule.narrowable):
@@ -89,12 +89,12 @@ def check_own_state(parameter: Parameter, state: Any, advice: str) -> None:
 
 
 def check_state(parameter: Parameter, flat: Mapping[str, Any], advice: str) -> None:
-    """Raise unless these fields can be the parameter's state: those of its rule, as large as the parameter.
+    """Raise unless these fields can be the parameter's state: they are its rule's, and fit the parameter's shape.
 
     Args:
         parameter: the parameter.
         flat: its state's fields; None for an array without entries.
-        advice: what to do if they are not.
+        advice: the end of the error, which says what to do.
     """
     rule, kind = parameter.rule, type(parameter.rule).__name__
     if set(flat) != set(parameter.field_names):
@@ -109,5 +109,5 @@ def check_state(parameter: Parameter, flat: Mapping[str, Any], advice: str) -> N
             if flat[name] is not None and tuple(getattr(flat[name], "shape", ())) != tuple(shape):
                 raise ValueError(
                     f"{name} of {parameter.name!r} has shape {tuple(getattr(flat[name], 'shape', ()))}, "
-                    f"expected {tuple(shape)}: the state is of a parameter of another shape or layout; {advice}"
+                    f"expected {tuple(shape)}: the state belongs to a parameter with another shape or layout; {advice}"
                 )

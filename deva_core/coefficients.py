@@ -1,4 +1,4 @@
-"""Newton–Schulz coefficients: one triple `(a, b, c)` a step, the odd quintic `a x + b x³ + c x⁵` of a singular value.
+"""Newton–Schulz coefficients: one triple `(a, b, c)` per step, which maps a singular value x to `a x + b x³ + c x⁵`.
 
 | name | source |
 |---|---|
@@ -36,7 +36,7 @@ _POLAR_EXPRESS_TABLE: tuple[Triple, ...] = (
 
 
 def _safer(triple: Triple, safety: float) -> Triple:
-    """The polynomial of `x / safety`, so that a singular value rounded above 1 still contracts."""
+    """The polynomial in `x / safety`, so that a singular value rounded above 1 still contracts."""
     a, b, c = triple
     return (a / safety, b / safety**3, c / safety**5)
 
@@ -48,7 +48,7 @@ POLAR_EXPRESS: tuple[Triple, ...] = (
 
 
 def schedule(coefficients: Any, steps: int) -> tuple[Triple, ...]:
-    """One triple for each of `steps` steps: a single triple, or a table whose last row repeats.
+    """One triple for each of `steps` steps, from a single triple, or from a table whose last row repeats.
 
     Example:
         >>> from deva_core.coefficients import QUINTIC_5, schedule

@@ -1,8 +1,8 @@
-"""The cost model: which form of Newton–Schulz, and which matrices to stack, from shapes and a kind of device.
+"""The cost model: which form of Newton–Schulz to use, and which matrices to stack, from their shapes and the device.
 
-Costs are FLOPs. For X of `n × m`, n <= m, the plain iteration multiplies `n × m` matrices three times a step (`X Xᵀ`,
-its square, the update); the Gram form multiplies `n × n` ones, and `n × m` ones twice a segment
-(../benchmarks/speed measures both). Gram wins on wide matrices, from an aspect ratio of about 1.5.
+Costs are FLOPs. For X of `n × m`, n <= m, the plain iteration does three products per step (`X Xᵀ`, its square, the
+update). The Gram form multiplies `n × n` matrices, and `n × m` ones only twice per segment (benchmarks/speed measures
+both). Gram is cheaper on wide matrices, from an aspect ratio of about 1.5.
 """
 
 import math
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from deva_core.coefficients import Triple
 
 SEGMENT = 3
-"""The most steps between two readings of the Gram matrix. Reading anew after the third costs as much as after the second
-and leaves smaller errors, in bfloat16 and float32 and on ill-conditioned matrices."""
+"""The most steps before the Gram matrix is computed anew. After the third step that costs as much as after the second, and
+leaves smaller errors, in bfloat16 and float32 and on ill-conditioned matrices."""
 
 GROWTH = 1200.0
 """The most that a segment may magnify an error of R: near zero a step multiplies R by a². Rounding in bfloat16 leaves
@@ -21,7 +21,7 @@ eigenvalues near -4e-4, which a larger growth carries out of the domain where th
 
 
 def segments(steps: tuple[Triple, ...]) -> tuple[tuple[Triple, ...], ...]:
-    """The steps, cut where the Gram matrix is read anew.
+    """The steps, cut where the Gram matrix is computed anew.
 
     Example:
         >>> from deva_core.coefficients import JORDAN, schedule
@@ -41,13 +41,13 @@ def segments(steps: tuple[Triple, ...]) -> tuple[tuple[Triple, ...], ...]:
 
 
 def plain_flops(rows: int, columns: int, steps: int) -> float:
-    """Of the plain iteration: `X Xᵀ`, `A A`, and the product with X, for each step."""
+    """FLOPs of the plain iteration: `X Xᵀ`, `A A`, and the product with X, for each step."""
     n, m = sorted((rows, columns))
     return steps * (4 * n * n * m + 2 * n**3)
 
 
 def gram_flops(rows: int, columns: int, steps: tuple[Triple, ...]) -> float:
-    """Of the Gram form: two products with X a segment, and up to four small ones a step."""
+    """FLOPs of the Gram form: two products with X per segment, and up to four small ones per step."""
     n, m = sorted((rows, columns))
     lengths = [len(segment) for segment in segments(steps)]
     small = sum(k + (k - 1) + 2 * (k - 1) for k in lengths)
@@ -56,14 +56,17 @@ def gram_flops(rows: int, columns: int, steps: tuple[Triple, ...]) -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """Thresholds of one kind of device. The default chooses what the specification says: plain, one by one.
+    """The thresholds for one kind of device. The default is the specification's own form: plain, one matrix at a time.
 
     Args:
-        form: `"plain"` or `"gram"` always, or `"auto"`: by the count of FLOPs.
-        gram_rows: the smallest n for which Gram's more, smaller products pay.
-        gram_gain: Gram is chosen where its FLOPs are below this share of plain's.
-        stacked_rows: matrices with at most so many rows or columns (the fewer of the two) are stacked; 0: none.
-        stack_bytes: the most that the arrays of one stack may hold, each.
+        form: `"plain"` or `"gram"` for every matrix, or `"auto"`, which compares FLOPs.
+        gram_rows: the smallest n for which `"auto"` chooses the Gram form, which does more but smaller products.
+        gram_gain: `"auto"` chooses the Gram form if its FLOPs are below this share of the plain form's.
+        stacked_rows: stack matrices whose shorter side is at most this long; 0 stacks none.
+        stack_bytes: the size limit of each array of one stack, in bytes of float32.
+
+    Raises:
+        ValueError: `form` is none of these.
 
     Example:
         >>> from deva_core.coefficients import JORDAN, schedule
@@ -92,21 +95,21 @@ class Costs:
         return cheaper and min(rows, columns) >= self.gram_rows
 
     def stacks(self, shape: tuple[int, ...]) -> bool:
-        """Whether to stack parameters of this shape; vectors always, where anything is."""
+        """Whether to stack parameters of this shape. Vectors are stacked whenever stacking is on."""
         return self.stacked_rows > 0 and (len(shape) < 2 or min(shape[-2:]) <= self.stacked_rows)
 
     def stack_size(self, shape: tuple[int, ...]) -> int:
-        """How many of this shape one stack may hold, so that a step's extra memory is bounded."""
+        """How many parameters of this shape one stack may hold, which bounds a step's extra memory."""
         return max(1, self.stack_bytes // (4 * max(1, math.prod(shape))))
 
 
 @dataclass(frozen=True)
 class Tried(Costs):
-    """Costs that trust the Gram form for a shape only after a trial: `trial(shape, steps)` says whether it was right."""
+    """Costs that use the Gram form for a shape only if a trial succeeds: `trial(shape, steps)` returns True."""
 
     trial: Callable[[tuple[int, ...], tuple[Triple, ...]], bool] = lambda shape, steps: True
 
     def prefers_gram(self, shape: tuple[int, ...], steps: tuple[Triple, ...]) -> bool:
-        """Whether the count of FLOPs is for it, and the trial (where nothing is pinned)."""
+        """Whether the Gram form needs fewer FLOPs and, unless `form` pins it, passes the trial."""
         wanted = super().prefers_gram(shape, steps)
         return wanted and (self.form == "gram" or self.trial(tuple(shape[-2:]), steps))

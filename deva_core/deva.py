@@ -33,35 +33,41 @@ AUTHORS = dict(
     ns_normalization="schatten",
     ns_eps=1e-20,
 )
-"""What the authors' four classes share."""
+"""The hyperparameters that the authors' four classes share."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DeVA(Orthogonalized):
-    """DeVA for matrices `(..., out, in)`. Pair it with `DeVAVector`, as its paper does.
+    """DeVA for matrices `(..., out, in)`: Muon's direction, adapted entry by entry in the covariances' eigenbases.
+
+    Axes before the last two are a batch of independent matrices. Arithmetic and state are float32, or float64 for float64
+    parameters. Hosts pair it with `DeVAVector`, as the paper does. Source: Song, Bai, Zhang, Bullins, Gleich (2026), arXiv
+    2602.06880, Algorithms 2 to 4; docs/rules/deva.md lists the deviations. Any numeric hyperparameter may be a schedule: a
+    function of the number of updates made so far.
 
     Args:
         lr: η. Under the default scale the entries of a step have a root mean square near `lr * rms`.
-        beta1: β₁ of the momentum.
-        beta2: β₂ of V and of the covariances.
-        eps: added to V, relative to its mean, so that a step does not depend on the gradients' scale.
-        weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
-        precondition_frequency: steps from one refresh of the bases to the next; the first step refreshes.
-        refresh_phase: how many steps later than others to refresh, the first refresh apart: parameters of different
-            phases do not all refresh in one step.
-        nesterov: orthogonalise one average ahead.
-        statistics: r and c from the rows and columns of `"momentum"` (Algorithm 2) or `"gradient"` (Algorithm 4).
-        factored: keep the averages of r² and c² instead of V (after Algorithm 3: less memory).
-        sign_stabilization: orthogonalise sign(N), with a dead zone: 0 where |N| <= 1e-4 max|N|.
+        beta1: β₁, the decay of the momentum.
+        beta2: β₂, the decay of V and of the covariances.
+        eps: added to V, relative to V's mean, so that a step does not depend on the gradients' scale.
+        weight_decay: λ, decoupled: a step shrinks W by `lr * weight_decay`.
+        precondition_frequency: the number of steps between two refreshes of the bases; the first step always refreshes.
+        refresh_phase: by how many steps to delay every refresh after the first. Parameters with different phases refresh
+            in different steps, which spreads the cost.
+        nesterov: average the gradient once more before orthogonalising.
+        statistics: take r and c from the rows and columns of `"momentum"` (Algorithm 2) or `"gradient"` (Algorithm 4).
+        factored: keep the averages of r² and c² instead of V (after Algorithm 3), which needs less memory.
+        sign_stabilization: orthogonalise sign(N), with 0 where |N| <= 1e-4 max|N|.
         bias_correction: divide V by 1 - β₂ᵗ.
-        basis: `"canonical"`, determined by its input (docs/decisions/0001), or `"eigh"`, as published.
-        max_precondition_dim: a longer side keeps the coordinate axes.
+        basis: `"canonical"`, which its input determines (docs/decisions/0001), or `"eigh"`, as published.
+        max_precondition_dim: a side longer than this keeps the coordinate axes: no covariance, no basis.
         scale, rms, ns_coefficients, ns_steps: as in `Muon`.
-        eps_mode, numerator, timing, decay, dead_zone, ns_normalization, ns_eps: policies of `DeVA.dialect`
-            (docs/dialects.md), as is `bias_correction="published"`.
+        eps_mode, numerator, timing, decay, dead_zone, ns_normalization, ns_eps: set by `DeVA.dialect`, as is
+            `bias_correction="published"`; docs/dialects.md describes them.
 
     Raises:
-        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: a hyperparameter has the wrong type or an unknown name.
 
     Example:
         >>> import numpy as np
@@ -110,11 +116,11 @@ class DeVA(Orthogonalized):
     State = DeVAState
 
     def init(self, W, b):
-        """Moments zero, bases the coordinate axes."""
+        """Zero moments; the coordinate axes as bases."""
         return initial(W, self.factored, self.max_precondition_dim, b)
 
     def update(self, G, S, W, t, b):
-        """The algorithm box above, in units of a running scale; or as SOAP times it."""
+        """The algorithm box above, in units of a running scale; under `timing="lagged"` in SOAP's order."""
         if self.timing == "lagged":
             return self.lagged(G, S, W, t, b)
         S, unit = self.in_units(S, G, b)
@@ -135,7 +141,7 @@ class DeVA(Orthogonalized):
         return descent(U, length, W, decay, b), S._replace(momentum=M)
 
     def moments(self, S, b):
-        """M, turned back from the basis, and V (factored: the product of its marginals' roots)."""
+        """M, rotated back from the basis, and V (factored: the product of its marginals' roots)."""
         r, c = S.row_second_moment, S.column_second_moment
         V = b.xp.sqrt(r) * b.xp.sqrt(c) if self.factored else S.second_moment
         return rotate_back(S.momentum, S.row_basis, S.column_basis, b), V * S.scale**2
@@ -150,7 +156,7 @@ class DeVA(Orthogonalized):
         return b.cond(due, lambda S: turned(S, self.basis, b), lambda S: S, S)
 
     def lagged(self, G, S, W, t, b):
-        """As SOAP times it: the first call only builds the bases; later ones step, then learn of their gradient."""
+        """SOAP's order: the first call only builds the bases; later calls step, then update the covariances."""
         S, unit = self.in_units(S, G, b)
 
         def begin(S):
@@ -163,7 +169,7 @@ class DeVA(Orthogonalized):
         return b.cond(t == 1, begin, later, S)
 
     def in_units(self, S: DeVAState, G: Array, b: Backend) -> tuple[DeVAState, Array]:
-        """S in units of the running scale; an absolute eps needs true units."""
+        """S in units of the running scale. An absolute eps needs the gradients' own units, so the scale is 1 there."""
         if self.eps_mode == "relative":
             return rescaled(S, G, self.beta2, b)
         one = b.xp.ones_like(S.scale)
@@ -188,13 +194,13 @@ class DeVA(Orthogonalized):
         return b.xp.sqrt(square) * self.correction(t, X, b), S
 
     def floored(self, v: Array, b: Backend) -> Array:
-        """v with eps, 1 where that is zero."""
+        """v plus eps, and 1 where that sum is zero."""
         if self.eps_mode == "numerator":
             return or_one(v, b)
         return or_one(v + self.eps * (mean(v, b) if self.eps_mode == "relative" else 1.0), b)
 
     def correction(self, t: Any, like: Array, b: Backend) -> Any:
-        """√(1−β₂ᵗ), over 1−β₁ᵗ where numerator and V come from different averages, or as published: always."""
+        """√(1−β₂ᵗ). Divided by 1−β₁ᵗ where numerator and V come from different averages; as published, always."""
         if not self.bias_correction:
             return 1.0
         correction = root(gap(self.beta2, t, like, b), b)
@@ -203,5 +209,5 @@ class DeVA(Orthogonalized):
 
 
 def dead_zone_sign(N: Array, dead_zone: float, b: Backend) -> Array:
-    """sign(N), 0 where |N| is at most a fraction of the largest: in null directions the sign of noise would be ±1."""
+    """sign(N), with 0 where |N| is at most a fraction of the largest: rounding noise would otherwise count as ±1."""
     return b.xp.where(b.xp.abs(N) <= dead_zone * max_abs(N, b), b.xp.zeros_like(N), sign(N, b))

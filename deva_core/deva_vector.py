@@ -20,22 +20,26 @@ from deva_core.rule import Rule
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class DeVAVector(Rule):
-    """DeVA for vectors and everything else that is not a matrix: arrays of any shape, elementwise.
+    """DeVA for vectors, that is for arrays of any shape: the sign of the momentum, adapted entry by entry.
 
-    The mean behind eps is that of the last two axes; axes before them are a batch.
+    Arithmetic and state are float32, or float64 for float64 parameters. eps uses the mean over the last two axes; axes before
+    them are a batch. Source: Song, Bai, Zhang, Bullins, Gleich (2026), arXiv 2602.06880, the Euclidean case;
+    docs/rules/deva-vector.md lists the deviations. Any numeric hyperparameter may be a schedule: a function of the number of
+    updates made so far.
 
     Args:
         lr: η, about the size of a step's entries.
-        beta1: β₁ of the momentum.
-        beta2: β₂ of the variance, which is that of the momentum.
+        beta1: β₁, the decay of the momentum.
+        beta2: β₂, the decay of the second moment, which averages the squared momentum.
         eps: added to v̂, relative to its mean, so that a step does not depend on the gradients' scale.
-        weight_decay: λ, decoupled; a step shrinks w by `lr * weight_decay`.
-        nesterov: take the sign one average ahead.
+        weight_decay: λ, decoupled: a step shrinks w by `lr * weight_decay`.
+        nesterov: average the gradient once more before taking the sign.
         bias_correction: divide v by 1 - β₂ᵗ. (The momentum's own bias cancels in m² / v.)
-        eps_mode: a policy of `DeVAVector.dialect` (docs/dialects.md).
+        eps_mode: set by `DeVAVector.dialect`; docs/dialects.md describes it.
 
     Raises:
-        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: a hyperparameter has the wrong type or an unknown name.
 
     Example:
         >>> import numpy as np
@@ -66,7 +70,7 @@ class DeVAVector(Rule):
     }
 
     class State(NamedTuple):
-        """`momentum`: m. `second_moment`: v in units of `scale`², so that its squares neither overflow nor vanish."""
+        """`momentum`: m. `second_moment`: v in units of `scale`², so that squares neither overflow nor underflow."""
 
         momentum: Array
         second_moment: Array
@@ -96,5 +100,5 @@ class DeVAVector(Rule):
         return S.momentum, S.second_moment * S.scale**2
 
     def step_rms(self, shape):
-        """Entries move by `lr` while gradients keep their sign."""
+        """`lr`: entries move by that much while gradients keep their sign."""
         return self.lr

@@ -1,4 +1,4 @@
-"""The functional host: any Array API library, nested containers of arrays in, nested containers out."""
+"""The functional host: pure functions over nested containers of arrays of any Array API library."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,14 +24,16 @@ from deva_core.vector_half import followed, vector_half
 
 
 class Slot(NamedTuple):
-    """One parameter's state: `step` counts its gradients; `state` is the rule's, a dict of them where it has blocks."""
+    """One parameter's state: `step` counts its gradients; `state` is its rule's state, or a dict of them by block."""
 
     step: int
     state: State
 
 
 class OptimizerState(NamedTuple):
-    """The state of `Optimizer`: `count` steps made (schedules are called with it), and a slot for each parameter.
+    """The state of `Optimizer`: `count`, the number of steps made so far, and `slots`, one per parameter name.
+
+    Schedules get `count`. A slot has its own `step`, which counts that parameter's gradients, and the rule's `state`.
 
     Example:
         >>> import numpy as np
@@ -46,7 +48,7 @@ class OptimizerState(NamedTuple):
 
 
 class ResolvedRules:
-    """Rules at one step: every callable hyperparameter called once, every 0-d array cast, for each dtype."""
+    """Rules at one step: every schedule evaluated once and every 0-d array cast, for each dtype."""
 
     def __init__(self, count: Any, b: Backend) -> None:
         self.count, self.b, self.rules = count, b, {}
@@ -60,18 +62,26 @@ class ResolvedRules:
 
 
 class Optimizer:
-    """A rule for matrices and one for the rest, over nested dicts, lists and tuples of arrays of any library.
+    """Two rules, one for matrices and one for everything else, over nested dicts, lists and tuples of arrays.
+
+    The arrays may come from any library that follows the Array API standard. The optimizer holds no state: `init` and `step`
+    return it.
 
     Args:
-        rule: the rule for matrices: parameters with a layout or two axes. (`AdamW` or `DeVAVector` here takes all.)
-        vector_rule: the rule for the rest; by default `AdamW()`, beside `DeVA` it is `DeVAVector()`. Given without an lr
-            it follows the matrix rule's, times `rule.vector_lr_ratio`; an lr given there is exact, and stands alone.
-        layout: how parameters are matrices: a pattern for all, a mapping or tree of patterns, or a function of
-            name and shape. `"out in"` by default; `"vector"` hands a matrix to the vector rule.
-        weight_decay_mask: what decays, as a mapping or tree of bools, or a function of name and shape; by default
-            everything, as its rule says.
-        vector_learning_rate: the vector rule's lr: a number, a 0-d array or a schedule, whatever `vector_rule` says.
+        rule: the rule for matrices: parameters with two axes, or with a layout. A vector rule here (`AdamW`, `DeVAVector`)
+            takes every parameter.
+        vector_rule: the rule for everything else: by default `DeVAVector()` with `DeVA`, otherwise `AdamW()`. Without an `lr`
+            of its own it uses the matrix rule's `lr` times `rule.vector_lr_ratio`. An `lr` given here is used as it is.
+        layout: how parameters form matrices: a pattern for all, a mapping or tree of patterns by name, or a function of
+            name and shape. The default is `"out in"`; `"vector"` hands a parameter to the vector rule.
+        weight_decay_mask: which parameters decay: a mapping or tree of bools by name, or a function of name and shape. By
+            default all decay as their rule says.
+        vector_learning_rate: the vector rule's learning rate, overriding `vector_rule`: a number, a 0-d array or a schedule.
         backend: how to compute; by default the generic `Backend` of the parameters' library.
+
+    Raises:
+        TypeError: an argument has the wrong type or an unknown name.
+        ValueError: (in `init` and `step`) a parameter needs a layout, or gradients or state belong to other parameters.
 
     Example:
         >>> import numpy as np
@@ -117,16 +127,17 @@ class Optimizer:
         return assign(shapes, self.rule, self.vector_rule, self.layout, self.default_layout, self.weight_decay_mask)
 
     def explain(self, params: Any) -> str:
-        """A table of every parameter before the first step: its layout, its rule, how far that moves it, and why."""
+        """A table of every parameter before the first step: its layout, its rule, how far a step moves it, and why."""
         follows = followed(self.rule, self.vector_rule)
         parameters = self.assignment(named_leaves(params)).values()
         return explain(parameters, lambda p: None if p.rule.matrix else follows)
 
     def init(self, params: Any) -> OptimizerState:
-        """The state before the first step.
+        """The state before the first step. Fields are float32, or float64 for float64 parameters.
 
         Raises:
-            ValueError: a parameter that needs a layout. TypeError: one that is not real and floating.
+            ValueError: a parameter needs a layout.
+            TypeError: a parameter is not an array of real floats.
         """
         leaves = named_leaves(params)
         if not leaves:
@@ -141,12 +152,13 @@ class Optimizer:
         return OptimizerState(0, slots)
 
     def step(self, params: Any, grads: Any, state: OptimizerState) -> tuple[Any, OptimizerState]:
-        """One step: `(new params, new state)`. Pure: nothing given is written.
+        """One step. Returns `(new params, new state)` and writes to none of its arguments.
 
-        A parameter whose gradient is missing or None stays as it is, decay included, and its step does not count.
+        A parameter whose gradient is missing or None keeps its value, without decay, and its step count.
 
         Raises:
-            ValueError: gradients or state that do not belong to these parameters.
+            ValueError: gradients or state belong to other parameters, or have other shapes.
+            TypeError: `state` is not what `init` or `step` returned, or a gradient is not an array of real floats.
         """
         check_kind(state)
         leaves, gradients = named_leaves(params), named_leaves(grads)
@@ -170,12 +182,12 @@ class Optimizer:
         return with_leaves(params, new), OptimizerState(state.count + 1, slots)
 
     def backend_of(self, leaves: Mapping[str, Array]) -> Backend:
-        """The backend given, or the generic one of the parameters' library."""
+        """The `backend` argument, or the generic one of the parameters' library."""
         try:
             return self.backend or Backend.of(*leaves.values())
         except TypeError:
             kinds = sorted({library_of(W) for W in leaves.values()})
-            raise TypeError(f"the parameters must be arrays of one library, got some of {', '.join(kinds)}") from None
+            raise TypeError(f"the parameters must be arrays of one library, got arrays of {', '.join(kinds)}") from None
 
     @staticmethod
     def check_names(leaves: Mapping, gradients: Mapping, state: OptimizerState) -> None:
@@ -185,34 +197,36 @@ class Optimizer:
             raise ValueError(stray_gradient(stray, leaves))
         if leaves.keys() != state.slots.keys():
             differ = ", ".join(sorted(leaves.keys() ^ state.slots.keys()))
-            raise ValueError(f"the state belongs to other parameters: {differ} differ; call init again")
+            raise ValueError(f"the state belongs to other parameters: the names {differ} differ; call init again")
 
 
 def check_kind(state: Any) -> None:
-    """Raise unless `state` is one of this host."""
+    """Raise unless `state` is a state of this host."""
     if not hasattr(state, "count") or not hasattr(state, "slots"):
         raise TypeError(
-            f"the state must be what Optimizer.init(params) or a step returned, got {brief(state)}: "
+            f"the state must be what Optimizer.init or Optimizer.step returned, got {brief(state)}: "
             "call step(params, grads, state)"
         )
 
 
 def stray_gradient(name: str, leaves: Mapping[str, Array]) -> str:
-    """The error for a gradient that no parameter has the name of."""
+    """The error for a gradient whose name no parameter has."""
     if not name:
-        return f"the gradients are no tree of the parameters' names, which are {', '.join([*leaves][:8])}"
+        return f"the gradients must be a tree with the parameters' names, which are {', '.join([*leaves][:8])}"
     close = nearest(name, leaves)
-    hint = f"did you mean {close!r}?" if close else f"there are {', '.join([*leaves][:8])}"
+    hint = f"did you mean {close!r}?" if close else f"the parameters are {', '.join([*leaves][:8])}"
     return f"a gradient is named {name!r}, but no parameter is; {hint}"
 
 
 def library_of(x: Any) -> str:
-    """The package that an array's type is from."""
+    """The package that defines an array's type."""
     return type(x).__module__.partition(".")[0]
 
 
 def check_library(name: str, G: Array, W: Array) -> None:
-    """Raise if only one of both is a tensor of torch, which mixes with nothing. Others may (NumPy's beside JAX's)."""
+    """Raise if exactly one of them is a torch tensor, which mixes with no other library (NumPy and JAX do mix)."""
     found = library_of(G), library_of(W)
     if found[0] != found[1] and "torch" in found:
-        raise TypeError(f"the gradient of {name!r} is of {found[0]}, the parameter of {found[1]}: convert one of them")
+        raise TypeError(
+            f"the gradient of {name!r} is an array of {found[0]}, the parameter of {found[1]}: convert one of them"
+        )

@@ -1,4 +1,4 @@
-"""Which parameter gets what, said before training: a table, and warnings where it looks unintended."""
+"""Which rule each parameter gets, before training: a table, and warnings where that looks unintended."""
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -13,14 +13,14 @@ from deva_core.vector_half import Follows
 HEAD = ("parameter", "shape", "layout", "rule", "lr", "ratio", "lr×ratio", "factor", "step", "decay", "why")
 
 VOCABULARY, RATIO = 30_000, 3.5
-"""From which longer side, and from how many times the shorter one, a matrix has the shape of an embedding.
+"""A matrix looks like an embedding if its longer side is at least this long, and longer than this many times the shorter.
 
 Llama 2 70B's is 32000×8192, BERT's 30522×768; Llama 3 405B's widest layer is 53248×16384, ViT-22B's 24576×6144.
 """
 
 
 class NoMatrixWarning(UserWarning):
-    """An optimizer for matrices was given none: every parameter goes to the vector rule.
+    """Warns that a matrix rule was given no matrices: every parameter goes to the vector rule.
 
     Example:
         >>> import warnings, numpy as np
@@ -34,7 +34,9 @@ class NoMatrixWarning(UserWarning):
 
 
 class EmbeddingWarning(UserWarning):
-    """A matrix rule was given, by convention only, a parameter with the shape of an embedding or an output head.
+    """Warns that a matrix rule gets, by default, a parameter with the shape of an embedding or an output head.
+
+    Give that parameter a layout by name, `"vector"` or its pattern, and the warning goes away.
 
     Example:
         >>> import warnings, numpy as np
@@ -52,19 +54,18 @@ class EmbeddingWarning(UserWarning):
 def explain(parameters: Iterable[Parameter], follows: Follows = lambda p: None, count: int = 0) -> str:
     """A table of every parameter: name, shape, layout, rule, learning rate, shape factor, effective step, decay and why.
 
-    `lr` is the learning rate that users set (a group's, the matrix rule's), `ratio` the vector half's over it, and
-    `lr×ratio` what moves the parameter. The step is the root mean square of its entries before decay,
-    as `Rule.step_rms` describes. A parameter with blocks of different shapes has several factors and steps, in the blocks'
-    order.
+    `lr` is the learning rate that users set (the group's or the matrix rule's), `ratio` is the vector half's divided by it,
+    and `lr×ratio` is the one that moves the parameter. `step` is the root mean square of a step's entries before decay, as
+    `Rule.step_rms` defines it. A parameter with blocks of different shapes has one factor and step for each, in order.
 
     Args:
         parameters: each with its rule.
-        follows: for a parameter whose learning rate follows another one: that one, and the ratio.
-        count: what callable hyperparameters are called with.
+        follows: for a parameter whose learning rate follows another: that other one, and the ratio.
+        count: the number of updates at which schedules are evaluated.
     """
     known: dict[
         int, tuple[Rule, Rule]
-    ] = {}  # callables are called once a rule; kept beside it, so that ids stay its own
+    ] = {}  # schedules are called once per rule; the rule is kept, so that no other object gets its id
     rows = []
     for p in parameters:
         if id(p.rule) not in known:
@@ -74,14 +75,14 @@ def explain(parameters: Iterable[Parameter], follows: Follows = lambda p: None, 
 
 
 def rate(follows: tuple[Any, float] | None, count: int) -> tuple[Any, float] | None:
-    """What a learning rate follows, as a number."""
+    """`follows` with its learning rate as a number."""
     if follows is None or not callable(follows[0]):
         return follows
     return follows[0](count), follows[1]
 
 
 def row(p: Parameter, rule: Rule, follows: tuple[Any, float] | None) -> tuple[str, ...]:
-    """One parameter, its rule without callables."""
+    """The table's row for one parameter; its rule has no schedules left."""
     factor_of = getattr(rule, "shape_factor_of", lambda shape: None)
     shapes = [None] if 0 in p.shape else p.part_shapes  # an empty parameter makes no step
     factor, step = (numbers(None if x is None else f(x) for x in shapes) for f in (factor_of, rule.step_rms))
@@ -93,13 +94,13 @@ def row(p: Parameter, rule: Rule, follows: tuple[Any, float] | None) -> tuple[st
 
 
 def numbers(values: Iterable[Any]) -> str:
-    """Numbers to three digits, equal ones once; `-` for what is not known."""
+    """Numbers to three digits, without repetitions; `-` for unknown ones."""
     known = [None if value is None else concrete(value) for value in values]
     return " ".join(dict.fromkeys("-" if value is None else f"{value:.3g}" for value in known))
 
 
 def warn_of_routes(rule: Rule, parameters: Mapping[str, Parameter], explained: Callable[[], str]) -> None:
-    """Say so, loudly, when a matrix rule gets no parameter, or by convention an embedding.
+    """Warn when a matrix rule gets no parameter, or by convention an embedding.
 
     Args:
         rule: the matrix rule.
@@ -108,7 +109,7 @@ def warn_of_routes(rule: Rule, parameters: Mapping[str, Parameter], explained: C
     """
     if parameters and rule.matrix and not any(p.rule.matrix for p in parameters.values()):
         warnings.warn(
-            f"{type(rule).__name__} was given no matrix: every parameter goes to the vector rule.\n" + explained(),
+            f"{type(rule).__name__} was given no matrices: every parameter goes to the vector rule.\n" + explained(),
             NoMatrixWarning,
             stacklevel=3,
         )
@@ -118,7 +119,7 @@ def warn_of_routes(rule: Rule, parameters: Mapping[str, Parameter], explained: C
 
 
 def looks_like_embedding(p: Parameter) -> bool:
-    """Whether a matrix rule has by convention what has an embedding's shape."""
+    """Whether a matrix rule gets, by convention, a parameter with an embedding's shape."""
     if not p.rule.matrix or p.named or len(p.shape) != 2:
         return False
     short, long = sorted(p.shape)
@@ -126,11 +127,11 @@ def looks_like_embedding(p: Parameter) -> bool:
 
 
 def advice(suspects: list[Parameter]) -> str:
-    """What is odd, what to do, and what to do if it is meant."""
+    """What looks wrong, what to write, and what to write if it is intended."""
     found = ", ".join(f"{p.name!r} ({p.shape[0]}×{p.shape[1]})" for p in suspects)
     name, rule, layout = suspects[0].name, type(suspects[0].rule).__name__, suspects[0].layout
     return (
-        f"{rule} was given {found}: the shape of an embedding or an output head, which are mostly left to the vector "
-        f"rule. Say layout={{{name!r}: 'vector'}}, or in torch pass deva_torch.param_groups(model); "
-        f"if {rule} is meant, layout={{{name!r}: {str(layout)!r}}}"
+        f"{rule} was given {found}, which has the shape of an embedding or an output head. These usually go to the vector "
+        f"rule: write layout={{{name!r}: 'vector'}}, or in torch pass deva_torch.param_groups(model). "
+        f"To keep {rule}, write layout={{{name!r}: {str(layout)!r}}}"
     )

@@ -1,7 +1,7 @@
-"""Hyperparameters: what each may be, how a rule declares it, and the one check that all of them pass.
+"""Hyperparameters: which values each accepts, how a rule declares it, and how it is validated.
 
-Two kinds. A numeric one (`hyper`) may be a number, a 0-d array or a callable of the number of updates; a structural one
-(`option`, `flag`, `policy`) is fixed at construction and hashable.
+There are two kinds. A numeric one (`hyper`) may be a number, a 0-d array or a function of the number of updates; a
+structural one (`option`, `flag`, `policy`) is fixed at construction and hashable.
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from typing import Any
 from deva_core.messages import brief
 
 Scalar = Any
-"""A hyperparameter's value: a number, a 0-d array, or a callable of the number of updates already made."""
+"""A hyperparameter's value: a number, a 0-d array, or a function of the number of updates already made."""
 
 
 class Default(float):
-    """A default as a rule's signature holds it, so that a rule can tell a number that was given from one that was not."""
+    """The type of defaults in a rule's signature. It lets a rule tell an argument left out from an equal number given."""
 
 
 class IntegerDefault(int):
@@ -30,7 +30,17 @@ class IntegerDefault(int):
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """What a hyperparameter may be; kept in its field's metadata, read by validation, adapters and the kit.
+    """Which values a hyperparameter accepts. Validation, hosts and the conformance kit read it from the field's metadata.
+
+    Args:
+        default: the default value.
+        numeric: True for a number, which may be scheduled; False for a structural value.
+        ge, gt, le, lt: bounds on a number: >=, >, <=, <.
+        integer: whether a number must be an integer.
+        optional: whether None is accepted, from which the rule derives a number.
+        choices: the accepted structural values.
+        policy: whether only dialects set it; frameworks' signatures leave it out.
+        check: for a structural value without `choices`: a function that returns what it must be, or None if it is valid.
 
     Example:
         >>> from deva_core import Hyper
@@ -47,22 +57,19 @@ class Hyper:
     lt: float | None = None
     integer: bool = False
     optional: bool = False
-    """Whether None may stand for a number: the rule then derives one."""
     choices: tuple | None = None
     policy: bool = False
-    """Whether it only serves dialects: part of every rule, left out of the frameworks' signatures."""
     check: Callable[[Any], str | None] | None = None
-    """For structural fields without choices: what is wrong with a value, or None."""
 
     @property
     def domain(self) -> str:
-        """The bounds in words, as error messages give them."""
+        """The bounds as error messages print them, such as `">= 0 and < 1"`."""
         words = {">=": self.ge, ">": self.gt, "<=": self.le, "<": self.lt}
         bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in words.items() if bound is not None)
         return ("an integer " if self.integer else "") + bounds + (", or None" if self.optional else "")
 
     def contains(self, value: float) -> bool:
-        """Whether a concrete number lies in the domain. NaN and infinities do not."""
+        """Whether a number lies in the domain. NaN and infinities never do."""
         return (
             math.isfinite(value)
             and (self.ge is None or value >= self.ge)
@@ -74,9 +81,11 @@ class Hyper:
 
 
 def hyper(default: Any, **bounds: Any) -> Any:
-    """A numeric hyperparameter: a number, a 0-d array or a callable; bounds are `ge`, `gt`, `le`, `lt`, `integer`.
+    """Declare a numeric hyperparameter: a number, a 0-d array or a function of the number of updates.
 
-    `optional=True` also accepts None, from which the rule derives a number.
+    Args:
+        default: the default value.
+        bounds: `ge`, `gt`, `le`, `lt`, `integer`; with `optional=True` also None, from which the rule derives a number.
 
     Example:
         >>> from deva_core import hyper
@@ -88,9 +97,13 @@ def hyper(default: Any, **bounds: Any) -> Any:
 
 
 def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | None = None, policy: bool = False) -> Any:
-    """A structural hyperparameter: fixed at construction and hashable, one of `choices` or whatever `check` accepts.
+    """Declare a structural hyperparameter: fixed at construction and hashable.
 
-    A `policy` is one that only dialects change: how a public implementation does one thing.
+    Args:
+        default: the default value.
+        choices: the accepted values.
+        check: where there are no `choices`: a function that returns what the value must be, or None if it is valid.
+        policy: True if only dialects set it, the presets that reproduce other libraries.
 
     Example:
         >>> from deva_core import option
@@ -102,28 +115,28 @@ def option(default: Any, *choices: Any, check: Callable[[Any], str | None] | Non
 
 
 def flag(default: bool) -> Any:
-    """A structural yes or no."""
+    """Declare a structural hyperparameter that is True or False."""
     return option(default, True, False)
 
 
 def policy(default: Any, *choices: Any) -> Any:
-    """An `option` that only dialects change."""
+    """Declare an `option` that only dialects set."""
     return option(default, *choices, policy=True)
 
 
 def positive_integer(value: Any) -> str | None:
-    """What keeps `value` from being a positive integer."""
+    """None if `value` is a positive integer, else what it must be."""
     good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     return None if good else "an integer >= 1"
 
 
 def positive_number(value: Any) -> str | None:
-    """What keeps `value` from being a positive number."""
+    """None if `value` is a positive number, else what it must be."""
     return None if is_number(value) and math.isfinite(value) and value > 0 else "a number > 0"
 
 
 def fraction(value: Any) -> str | None:
-    """What keeps `value` from being a number in [0, 1)."""
+    """None if `value` is a number in [0, 1), else what it must be."""
     return None if is_number(value) and 0 <= value < 1 else "a number >= 0 and < 1"
 
 
@@ -133,14 +146,14 @@ def is_triple(value: Any) -> bool:
 
 
 def coefficient_table(value: Any) -> str | None:
-    """What keeps `value` from being Newton–Schulz coefficients."""
+    """None if `value` can be Newton–Schulz coefficients, else what it must be."""
     rows = value if isinstance(value, tuple) and value and not is_triple(value) else (value,)
     good = (isinstance(value, str) and value == "exact") or all(is_triple(row) for row in rows)
-    return None if good else 'a triple (a, b, c), a sequence of triples (one a step) or "exact"'
+    return None if good else 'a triple (a, b, c), a sequence of triples (one per step) or "exact"'
 
 
 def hyperparameters(rule: Any) -> Mapping[str, Hyper]:
-    """Every hyperparameter of a rule (or rule class), in order, with its domain.
+    """The hyperparameters of a rule or rule class, in the order of declaration, each with its domain.
 
     Example:
         >>> from deva_core import Muon, hyperparameters
@@ -168,7 +181,7 @@ def is_scalar_array(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Numbers of other libraries as Python's own, lists as tuples: hashable, and weakly typed in arithmetic."""
+    """Other libraries' numbers as Python's, and lists as tuples, so that they are hashable and do not widen arrays."""
     if isinstance(value, list | tuple):
         return tuple(plain(x) for x in value)
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -177,7 +190,7 @@ def plain(value: Any) -> Any:
 
 
 def concrete(value: Any) -> float | None:
-    """The number in a 0-d array, or None where it cannot be read (a traced value)."""
+    """The number in a 0-d array, or None if it cannot be read because it is traced."""
     try:
         return float(value)
     except Exception:  # each tracing library raises its own error here
@@ -185,10 +198,10 @@ def concrete(value: Any) -> float | None:
 
 
 def called(what: str, schedule: Callable[[Any], Any], count: Any) -> Any:
-    """What a schedule returns for a count of updates.
+    """What a schedule returns for a number of updates.
 
     Raises:
-        TypeError: no number and no 0-d array.
+        TypeError: it returns neither a number nor a 0-d array.
     """
     value = schedule(count)
     if not is_number(value) and not is_scalar_array(value):
@@ -197,7 +210,7 @@ def called(what: str, schedule: Callable[[Any], Any], count: Any) -> Any:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function can be called with so many values by position; True where its signature is unknown."""
+    """Whether a function accepts `count` positional arguments; True if its signature is unknown."""
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
@@ -208,12 +221,12 @@ def takes(function: Callable[..., Any], count: int) -> bool:
 
 
 def is_changed(value: Any, default: Any) -> bool:
-    """Whether a value is not the default; arrays, which may not be readable, always are."""
+    """Whether a value differs from the default. An array, which may be unreadable, counts as different."""
     return hasattr(value, "dtype") or type(value) is not type(default) or value != default
 
 
 def validate(owner: str, name: str, hyper: Hyper, value: Any) -> None:
-    """Raise, in one message shape, unless `value` may stand for the hyperparameter `name` of `owner`."""
+    """Raise unless `value` is valid for the hyperparameter `name` of `owner`: "owner.name must be …, got …"."""
     problem, error = None, ValueError
     if value is None and hyper.optional:
         return

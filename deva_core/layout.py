@@ -1,4 +1,4 @@
-"""Layouts: how a parameter is a matrix, as one string of axis names.
+"""Layouts: a string of axis names that says how a parameter forms a matrix.
 
 | pattern | the matrix |
 |---|---|
@@ -7,11 +7,11 @@
 | `batch out in`, `... out in` | a stack of matrices; `...` stands for any number of leading axes |
 | `out in kh kw`, `kh kw in out` | a convolution, flattened: `out × (in kh kw)` |
 | `(q k v) in` | three matrices, one below the other (sizes: equal, or `Layout("(q k v) in", q=512, k=128, v=128)`) |
-| `(heads dim) in` | one matrix `dim × in` a head: `Layout("(heads dim) in", heads=12)` |
-| `in out_heads out_dim` | one matrix, its rows kept in two axes |
+| `(heads dim) in` | one matrix `dim × in` per head: `Layout("(heads dim) in", heads=12)` |
+| `in out_heads out_dim` | one matrix whose rows are stored in two axes |
 
-`out` and `out_…` name rows; `in`, `in_…` and the kernel axes `k kd kh kw` columns; `batch heads experts layers` are
-stacked; `dim` is the side that is not named otherwise. Other names in parentheses are blocks, each a matrix of its own.
+`out` and `out_…` name rows. `in`, `in_…` and the kernel axes `k kd kh kw` name columns. `batch heads experts layers` are
+stacked. `dim` is whichever side no other name takes. Other names in parentheses are blocks, each a matrix of its own.
 """
 
 import math
@@ -31,7 +31,7 @@ ROLES = {
 }
 KNOWN = (*ROLES, "dim")
 SIDES = {"out_": ROWS, "in_": COLUMNS}
-"""What names begin with that are parts of a side: flax keeps the heads of an attention's kernel in an axis."""
+"""Prefixes of names that make up part of a side: flax stores the heads of an attention kernel in a separate axis."""
 
 
 @lru_cache
@@ -45,11 +45,11 @@ def parse(pattern: str) -> tuple[tuple[str, ...], ...]:
             axes.append(tuple(group))
             group = None
         elif token in "()":
-            raise ValueError(f"layout {pattern!r}: unbalanced, nested or empty parentheses")
+            raise ValueError(f"layout {pattern!r} has unbalanced, nested or empty parentheses")
         else:
             (axes if group is None else group).append((token,) if group is None else token)
     if group is not None:
-        raise ValueError(f"layout {pattern!r}: a parenthesis is not closed")
+        raise ValueError(f"layout {pattern!r} has a parenthesis that is not closed")
     check_names(pattern, tuple(axes))
     return tuple(axes)
 
@@ -59,16 +59,16 @@ def check_names(pattern: str, axes: tuple[tuple[str, ...], ...]) -> None:
     names = [name for axis in axes for name in axis]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated:
-        raise ValueError(f"layout {pattern!r}: the axis {repeated!r} occurs twice")
+        raise ValueError(f"layout {pattern!r} names the axis {repeated!r} twice")
     stray = next((axis[0] for axis in axes if len(axis) == 1 and not (is_known(axis[0]) or axis[0] == "...")), None)
     if stray:
         close = nearest(stray.lower(), (*KNOWN, "vector"), 0.75)
-        hint = f"did you mean {close!r}?" if close else f"known are {', '.join(KNOWN)}, out_… in_… and ..."
+        hint = f"did you mean {close!r}?" if close else f"known names are {', '.join(KNOWN)}, out_…, in_… and ..."
         raise ValueError(f"layout {pattern!r}: unknown axis {stray!r}; {hint}")
     if "..." in names and names[0] != "...":
-        raise ValueError(f"layout {pattern!r}: ... must come first")
+        raise ValueError(f"layout {pattern!r}: '...' must come first")
     if sum(map(is_blocks, axes)) > 1:
-        raise ValueError(f"layout {pattern!r}: only one axis may be made of blocks")
+        raise ValueError(f"layout {pattern!r}: only one axis may consist of blocks")
     sides = {own_role(name) for axis in axes if not is_blocks(axis) for name in axis} - {BATCH, None}
     if len(sides) + any(is_blocks(axis) or "dim" in axis for axis in axes) != 2:
         raise ValueError(f"layout {pattern!r} must name one output and one input side, as in 'out in'")
@@ -85,20 +85,21 @@ def is_known(name: str) -> bool:
 
 
 def own_role(name: str) -> str | None:
-    """The role that a name has whatever stands beside it."""
+    """The role that a name has in every pattern; None if it depends on the other names."""
     return ROLES.get(name) or next((role for start, role in SIDES.items() if name.startswith(start)), None)
 
 
 @dataclass(frozen=True, init=False)
 class Layout:
-    """How a parameter is a matrix, or several. Patterns: see this module's table.
+    """How a parameter forms a matrix, or several. This module's table and docs/layouts.md list the patterns.
 
     Args:
         pattern: axis names, in the order of the parameter's axes.
-        sizes: lengths of named axes or blocks, where the shape leaves them open.
+        sizes: lengths of named axes or blocks that the shape does not determine.
 
     Raises:
-        ValueError: a pattern that names no matrix.
+        ValueError: the pattern does not describe a matrix, or a size is negative or names an axis that is not in it.
+        TypeError: the pattern is not a string.
 
     Example:
         >>> import numpy as np
@@ -137,7 +138,7 @@ class Layout:
             leading = len(shape) - len(axes) + 1
             axes = tuple((f"...{k}",) for k in range(leading)) + axes[1:]
         if len(axes) != len(shape):
-            raise ValueError(f"layout {self.pattern!r} names {len(axes)} axes, the shape {shape} has {len(shape)}")
+            raise ValueError(f"layout {self.pattern!r} names {len(axes)} axes, but the shape {shape} has {len(shape)}")
         return axes
 
     def lengths(self, axis: tuple[str, ...], size: int) -> dict[str, int]:
@@ -156,8 +157,8 @@ class Layout:
         if len(lengths) < len(axis) or total != size or any(given[n] != lengths[n] for n in given):
             example = ", ".join(f"{name}=…" for name in axis[: len(axis) - (not is_blocks(axis))])
             raise ValueError(
-                f"layout {self.pattern!r}: an axis of {size} does not split into {' '.join(axis)}"
-                f" with sizes {given}; give them as Layout({self.pattern!r}, {example})"
+                f"layout {self.pattern!r}: an axis of length {size} does not split into {' '.join(axis)}"
+                f" with sizes {given}; give the sizes as Layout({self.pattern!r}, {example})"
             )
         return {name: lengths[name] for name in axis}
 
@@ -170,7 +171,7 @@ class Layout:
 
     @cached_property
     def plans(self) -> dict[tuple[int, ...], "Plan"]:
-        """What was worked out already."""
+        """The plans made so far, by shape."""
         return {}
 
     def split(self, W: Array, b: Backend) -> dict[str, Array]:
@@ -183,7 +184,7 @@ class Layout:
         return parts
 
     def merge(self, parts: Mapping[str, Array], shape: tuple[int, ...], b: Backend) -> Array:
-        """The parameter of this shape that these matrices make: the inverse of `split`."""
+        """The parameter of this shape, put together from its matrices: the inverse of `split`."""
         p, pieces = self.plan(shape), []
         if p.is_identity:
             return parts[""]
@@ -196,20 +197,20 @@ class Layout:
 
 @dataclass(frozen=True)
 class Plan:
-    """A layout worked out for one shape."""
+    """A layout applied to one shape."""
 
     blocks: tuple[str, ...]
     cut_axis: int
     edges: tuple[tuple[int, int], ...]
     piece_shapes: tuple[tuple[int, ...], ...]
     shapes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
-    """For each block: lengths of the elementary axes, in the parameter's order; the shape of its (stack of) matrices."""
+    """For each block: the lengths of the elementary axes in the parameter's order, and the shape of its matrices."""
     order: tuple[int, ...]
     """The elementary axes as batch, rows, columns."""
 
     @cached_property
     def is_identity(self) -> bool:
-        """Whether the parameter is its matrix (or stack of matrices) as it stands."""
+        """Whether the parameter already is its matrix (or stack of matrices)."""
         in_order = self.order == tuple(range(len(self.order)))
         return self.blocks == ("",) and in_order and self.piece_shapes[0] == self.shapes[0][0] == self.shapes[0][1]
 
@@ -222,7 +223,7 @@ class Plan:
 
 
 def plan(layout: Layout, shape: tuple[int, ...]) -> Plan:
-    """Work a layout out for a shape."""
+    """Apply a layout to a shape."""
     axes = layout.axes(shape)
     lengths = [layout.lengths(axis, size) for axis, size in zip(axes, shape, strict=True)]
     cut_axis = next((k for k, axis in enumerate(axes) if is_blocks(axis)), 0)
@@ -245,12 +246,12 @@ def plan(layout: Layout, shape: tuple[int, ...]) -> Plan:
 
 
 def rank(name: str) -> int:
-    """The place of a name among the columns."""
+    """The position of a name among the columns."""
     return KNOWN.index(name) if name in KNOWN else len(KNOWN)
 
 
 def role_of(name: str, names: list[str]) -> str:
-    """Rows, columns or batch; `dim` and blocks (`*`) take the side that no other name has."""
+    """Rows, columns or batch; `dim` and blocks (`*`) take the side that no other name takes."""
     if name.startswith("..."):
         return BATCH
     rows = any(own_role(other) == ROWS for other in names)
@@ -258,7 +259,7 @@ def role_of(name: str, names: list[str]) -> str:
 
 
 def as_layout(value: Any) -> Layout | None:
-    """A layout from a string or a Layout; None from `"vector"`, which gives a parameter to the vector rule."""
+    """A layout from a string or a Layout; None from `"vector"`, which hands the parameter to the vector rule."""
     if isinstance(value, Layout):
         return value
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What users say of parameters by name (layouts, decay masks), as functions of name and shape."""
+"""Arguments that users give by parameter name (layouts, decay masks), turned into functions of name and shape."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from deva_core.messages import brief, nearest
 from deva_core.tree import named_leaves
 
 Lookup = Callable[[str, tuple[int, ...]], Any]
-"""From a parameter's name and shape to what was said of it; None where nothing was."""
+"""From a parameter's name and shape to the value given for it, or None."""
 
 
 KINDS = {
@@ -19,17 +19,17 @@ KINDS = {
     "weight_decay_mask": "a mapping or tree of bools by name, or a function of name and shape",
 }
 
-ELSEWHERE = {"weight_decay_mask": " (optax's is a function of the parameters: give what it returns for yours)"}
+ELSEWHERE = {"weight_decay_mask": " (optax's is a function of the parameters: pass what it returns for yours)"}
 
 
 @dataclass(frozen=True)
 class Route:
-    """A layout with the reason that `explain` gives; it may stand wherever a layout may.
+    """A layout together with the reason that `explain` prints. Use it wherever a layout is accepted.
 
     Args:
         layout: a pattern, a `Layout` or `"vector"`.
         why: the reason.
-        named: whether it was chosen for this parameter rather than for all.
+        named: whether it was chosen for this parameter by name, rather than for all parameters.
 
     Example:
         >>> import numpy as np
@@ -50,10 +50,11 @@ class Route:
 
 
 def layout_lookup(spec: Any, names: Iterable[str]) -> Lookup:
-    """A layout argument: a pattern for all, a mapping by name, a tree, or a function of name and shape.
+    """A layout argument (a pattern for all, a mapping by name, a tree, or a function of name and shape) as a function.
 
     Raises:
         ValueError: it names a parameter that does not exist.
+        TypeError: it has another type.
     """
     if isinstance(spec, str | Layout):
         everywhere = Route(spec, "layout given", named=False)
@@ -62,10 +63,11 @@ def layout_lookup(spec: Any, names: Iterable[str]) -> Lookup:
 
 
 def mask_lookup(spec: Any, names: Iterable[str]) -> Lookup:
-    """A decay mask: a mapping by name or a tree of bools, or a function of name and shape.
+    """A decay mask (a mapping by name or a tree of bools, or a function of name and shape) as a function.
 
     Raises:
-        ValueError: it names a parameter that does not exist. TypeError: something else than True and False.
+        ValueError: it names a parameter that does not exist.
+        TypeError: it has another type, or a value other than True and False.
     """
     lookup = named_lookup("weight_decay_mask", spec, names)
 
@@ -79,7 +81,7 @@ def mask_lookup(spec: Any, names: Iterable[str]) -> Lookup:
 
 
 def named_lookup(what: str, spec: Any, names: Iterable[str]) -> Lookup:
-    """A mapping by name, a tree, a function of name and shape or None, as a function."""
+    """A mapping by name, a tree, a function of name and shape, or None, as a function."""
     if spec is None:
         return lambda name, shape: None
     if callable(spec):
@@ -93,9 +95,9 @@ def named_lookup(what: str, spec: Any, names: Iterable[str]) -> Lookup:
 
 
 def by_name(what: str, said: Mapping[str, Any], known: list[str]) -> dict[str, Any]:
-    """What was said of each parameter. In a name `*` stands for any characters, `?` for one.
+    """The value for each parameter. In a name `*` stands for any characters, `?` for one.
 
-    A parameter's own name goes before patterns, and of several patterns the last one counts.
+    A full name overrides patterns, and of several matching patterns the last one counts.
     """
     table, own = {}, {name: value for name, value in said.items() if name in known}
     for name, value in said.items():
@@ -104,7 +106,7 @@ def by_name(what: str, said: Mapping[str, Any], known: list[str]) -> dict[str, A
         matching = [one for one in known if fnmatchcase(one, name)] if set("*?") & set(name) else []
         if not matching:
             close = nearest(name, known)
-            hint = f"; did you mean {close!r}?" if close else f"; there are {', '.join(known[:8])}"
+            hint = f"; did you mean {close!r}?" if close else f"; the parameters are {', '.join(known[:8])}"
             raise ValueError(f"{what} names a parameter {name!r} that does not exist{hint}")
         table |= dict.fromkeys(matching, value)
     return table | own

@@ -1,4 +1,4 @@
-"""Errors at the edge: they name what was called, say what it got, and what to write instead."""
+"""Error messages: they name the call and the argument, say what it got, and what to write instead."""
 
 import difflib
 import inspect
@@ -17,7 +17,7 @@ LONG = 120
 
 
 def brief(value: Any) -> str:
-    """A value in an error: its `repr` on one line, or what it is where that would fill the screen."""
+    """A value as errors show it: its `repr` on one line, or its type where that would be too long."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, FunctionType | ModuleType):
@@ -37,17 +37,17 @@ def a(noun: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that was probably meant."""
+    """The known name closest to `name`, if any is close."""
     return next(iter(difflib.get_close_matches(name, list(known), 1, cutoff)), None)
 
 
 def named_in(answer: str) -> list[str]:
-    """Our keywords in an answer, those of a rule in parentheses apart."""
+    """Our keywords in an answer, without those of a rule in parentheses."""
     return re.findall(r"(\w+)=", re.sub(r"\([^()]*\)", "()", answer))
 
 
 def answer_for(keyword: str, accepted: Collection[str]) -> str | None:
-    """What the table says of another implementation's keyword, to a function that accepts these."""
+    """The table's answer to another implementation's keyword, for a function that accepts `accepted`."""
     if keyword not in FOREIGN:
         return None
     whose, answers = FOREIGN[keyword]
@@ -59,7 +59,7 @@ def answer_for(keyword: str, accepted: Collection[str]) -> str | None:
 
 
 def unexpected(owner: str, keyword: str, accepted: Collection[str]) -> TypeError:
-    """The error for a keyword that is not accepted: another implementation's, a slip of the pen, or unknown."""
+    """The error for a keyword that is not accepted: another implementation's, a typo, or unknown."""
     accepted = [name for name in accepted if name[0] != "_"]
     close = nearest(keyword, accepted, 0.7)
     hint = answer_for(keyword, accepted) or (f"did you mean {close!r}?" if close else f"it takes {', '.join(accepted)}")
@@ -67,7 +67,7 @@ def unexpected(owner: str, keyword: str, accepted: Collection[str]) -> TypeError
 
 
 def compute_dtype_message(value: Any) -> str:
-    """The error for a dtype in which no Newton–Schulz products are computed."""
+    """The error for a dtype that Newton–Schulz products cannot have."""
     narrow = ": products in 8 bits are not supported" if "float8" in str(value) else ""
     return f'compute_dtype must be "auto" or a floating dtype of 16 bits or more such as "bfloat16", got {brief(value)}{narrow}'
 
@@ -96,7 +96,7 @@ def call_of(function: Callable[..., Any], bound: bool = False) -> Call:
 
 
 def check_call(owner: str, call: Call, args: tuple, kwargs: Mapping[str, Any], others: str = "") -> None:
-    """Raise unless a function may be called so."""
+    """Raise unless a function accepts these arguments."""
     if call.takes_any:
         return
     for keyword in kwargs:
@@ -104,9 +104,7 @@ def check_call(owner: str, call: Call, args: tuple, kwargs: Mapping[str, Any], o
             raise unexpected(owner, keyword, call.keywords)
     if len(args) > len(call.positional):
         others_by_name = [name for name in call.keywords if name not in call.positional]
-        rest = sorted(others_by_name, key=lambda name: name != "lr")[
-            :3
-        ]  # the learning rate is what they look for first
+        rest = sorted(others_by_name, key=lambda name: name != "lr")[:3]  # users look for the learning rate first
         raise TypeError(
             f"{owner} takes {', '.join(call.positional) or 'nothing'} by position, got {len(args)}: write the "
             f"others by name, as in {', '.join(f'{name}=…' for name in rest)}{others and f' ({others})'}"
@@ -119,29 +117,29 @@ def check_call(owner: str, call: Call, args: tuple, kwargs: Mapping[str, Any], o
 
 
 class Answering(inspect.Signature):
-    """A signature that answers as its function does: `optax.inject_hyperparams` binds arguments before it calls."""
+    """A signature that raises its function's errors: `optax.inject_hyperparams` binds arguments before it calls."""
 
     check: Callable[[tuple, Mapping[str, Any]], None] | None = None
 
     def bind(self, /, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
-        """The arguments by name, if the function may be called so."""
+        """The arguments by name, if the function accepts them."""
         if self.check is not None:
             self.check(args, kwargs)
         return super().bind(*args, **kwargs)
 
 
 def class_of(value: Any) -> str:
-    """The class of an object, by its package."""
+    """The name of an object's class, with its package."""
     kind = type(value)
     return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def answered(owner: str | None = None, others: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Have a function, or an `__init__`, answer calls that it does not accept in the words of its callers.
+    """Decorate a function, or an `__init__`, so that a wrong call raises an error that says what to write.
 
     Args:
-        owner: what they call it; of an `__init__` None stands for its object's class.
-        others: what the values by position are elsewhere.
+        owner: the function's public name; for an `__init__`, None stands for its object's class.
+        others: what other libraries' positional arguments mean.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

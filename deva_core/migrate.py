@@ -1,4 +1,4 @@
-"""Moving in and out: what a public implementation holds for one parameter as a rule's state, and back.
+"""Moving in and out: convert other implementations' state of one parameter to a rule's state, and back.
 
 | source | what it holds | Muon | DeVA | DeVAVector | AdamW |
 |---|---|---|---|---|---|
@@ -10,8 +10,8 @@
 | `deva-authors` | M in the basis, V or its marginals, L, R, Q_L, Q_R; of vectors two averages | in, out | in, out | in, out | |
 | `soap` | M in the basis, moments of the entries of G', L, R, Q_L, Q_R | | in | | |
 
-Arrays come and go in the parameter's own shape; its layout makes matrices of them. What each move loses, and why the
-rest is refused: docs/moving.md.
+Arrays have the parameter's own shape; its layout makes matrices of them. docs/moving.md says what each move loses, and why
+the others are refused.
 """
 
 from collections.abc import Mapping
@@ -82,11 +82,11 @@ AVERAGED = {
     "DeVASchattenNormSignStablization": "momentum",
     "DeVASchattenNormIns": "gradient",
 }
-"""Whose row and column norms V averages, in the authors' classes that keep V whole."""
+"""For the authors' classes that keep all of V: whether it averages the momentum's or the gradient's row and column norms."""
 SILENT = {"use_muon", "gamma", "precondition_frequency", "shampoo_beta"} | {
     f"second_moment_{what}_buffer" for what in ("grad", "momentum")
 }
-"""Fields that implementations keep for other ends than continuing: labels, copies of settings, displays."""
+"""Fields that a run does not need to continue: labels, copies of settings, displays."""
 
 
 def import_fields(
@@ -146,7 +146,7 @@ def export_fields(
     if form.spare or target == "soap":
         raise ValueError(
             f"{parameter.name!r} cannot move from {type(rule).__name__} to {target!r}: its second moment, the average "
-            "of squared gradients, is not in our state, and zeros in its place would make the next steps far too long"
+            "of squared gradients, is not in our state, and a zero second moment would make the next steps far too long"
         )
     move = Move(target, form, Peer({}, settings), step, parameter, rule.at(step), None, b)
     names = rule.State._fields
@@ -197,13 +197,13 @@ def is_lagged(rule: Any) -> bool:
 def format_of(source: str, parameter: Parameter, rule: Rule) -> Format:
     """The format between an implementation and a rule (or the rule that it subclasses)."""
     if source not in SOURCES:
-        raise ValueError(f"unknown implementation {brief(source)}; there are {', '.join(SOURCES)}")
+        raise ValueError(f"source or target {brief(source)} is unknown; there are {', '.join(SOURCES)}")
     for cls in type(rule).__mro__:
         if (source, cls) in FORMATS:
             return FORMATS[source, cls]
     rules = " or ".join(cls.__name__ for name, cls in FORMATS if name == source)
     raise ValueError(
-        f"{parameter.name!r} is optimised by {type(rule).__name__}, whose state {source!r} does not have; "
+        f"{parameter.name!r} is optimised by {type(rule).__name__}, but {source!r} holds no such state; "
         f"state can move between it and {rules}"
     )
 
@@ -229,16 +229,16 @@ def check_fields(source: str, form: Format, peer: Peer, parameter: Parameter, ru
     if found != expected:
         raise ValueError(
             f"{source!r}: the state of {parameter.name!r} has the fields {sorted(found)}, "
-            f"{type(rule).__name__} continues from {sorted(expected)}{hint_for(found, rule)}"
+            f"but {type(rule).__name__} needs {sorted(expected)}{hint_for(found, rule)}"
         )
     for name in expected - {form.step, "GG", "Q", "exp_avg_sq_marg"}:
         check_shape(f"{source!r}: {name} of {parameter.name!r}", peer.fields[name], parameter.shape)
 
 
 def hint_for(found: set[str], rule: Rule) -> str:
-    """Whose fields these are."""
+    """The end of the error: whose fields these are."""
     if found >= {*rule.State._fields}:
-        return "; these are our own: load_state_dict, load or the host's step continue them"
+        return "; these are our own fields: use load_state_dict, load or the host's step"
     sources = ["adamw"] if found == {"count", "mu", "nu"} else sources_of(found, rule)  # JAX's word for optax.adamw
     return f"; they are those of source {' or '.join(map(repr, sources))}" if sources else ""
 
@@ -286,7 +286,7 @@ def momentum_factor(move: Move) -> Any:
         factor = 1 - settings.get("momentum", rule.momentum)
     if move.form.form == "adam" and move.step:
         if "betas" not in settings:
-            raise ValueError(f"{move.source!r}: the age of an average depends on its betas: give them in Peer.settings")
+            raise ValueError(f"{move.source!r}: to convert its average, give its betas in Peer.settings")
         factor = gap(rule.momentum, move.step, None, move.b) / gap(settings["betas"][0], move.step, None, move.b)
     return factor / (1 - rule.momentum) if rule.momentum_form == "sum" else factor
 
@@ -345,7 +345,7 @@ def author_moments(move: Move, M: Array) -> dict[str, Array]:
     if averaged != rule.statistics:
         raise ValueError(
             f"the second moments of {move.parameter.name!r} are the {averaged}'s in {kind}, "
-            f"here statistics={rule.statistics!r}"
+            f"but here statistics={rule.statistics!r}"
         )
     if not rule.factored:
         return {"second_moment": move.split(move.peer.fields["exp_avg_sq"])[""]}

@@ -20,21 +20,27 @@ from deva_core.rule import Orthogonalized
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Muon(Orthogonalized):
-    """Muon for matrices `(..., out, in)`.
+    """Muon for matrices `(..., out, in)`: each step is the orthogonalised momentum.
+
+    Axes before the last two are a batch of independent matrices. Arithmetic and state are float32, or float64 for float64
+    parameters. Source: Jordan et al. (2024), <https://kellerjordan.github.io/posts/muon/>; docs/rules/muon.md lists the
+    deviations. Any numeric hyperparameter may be a schedule: a function of the number of updates made so far.
 
     Args:
-        lr: η, the spectral norm of a step (times the shape factor). A callable is given the updates made so far.
-        momentum: β of the moving average.
-        weight_decay: λ, decoupled; a step shrinks W by `lr * weight_decay`.
-        nesterov: look one average ahead.
+        lr: η. A step has spectral norm `lr` times the shape factor, up to the error of Newton–Schulz.
+        momentum: β, the decay of the moving average.
+        weight_decay: λ, decoupled: a step shrinks W by `lr * weight_decay`.
+        nesterov: average the gradient once more before orthogonalising.
         scale: the shape factor s: `"original"` √max(1, out/in), `"rms"` rms·√max(out, in), `"spectral"` √(out/in), `"none"` 1.
-        rms: the root mean square of a step's entries under `scale="rms"`.
-        ns_coefficients: Newton–Schulz triples, one or one a step; `"exact"` computes the polar factor by SVD.
+        rms: the root mean square of a step's entries in units of `lr`; read only under `scale="rms"`.
+        ns_coefficients: Newton–Schulz coefficients: a triple (a, b, c) for all steps, or a sequence with one triple per step.
+            `"exact"` computes the polar factor by SVD.
         ns_steps: the number of Newton–Schulz steps.
-        momentum_form, ns_normalization, ns_eps: policies of `Muon.dialect`, described in docs/dialects.md.
+        momentum_form, ns_normalization, ns_eps: set by `Muon.dialect`; docs/dialects.md describes them.
 
     Raises:
-        ValueError: a hyperparameter outside its domain. TypeError: one of the wrong kind.
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: a hyperparameter has the wrong type or an unknown name.
 
     Example:
         >>> import numpy as np
@@ -83,7 +89,7 @@ class Muon(Orthogonalized):
         return delta, self.State(momentum=M)
 
     def momenta(self, M, G, t, b):
-        """M and N: averages; or the sum β M + G and its like; or optax's, whose terms are corrected for bias."""
+        """M and N: moving averages, or sums (β M + G), or optax's averages with each term corrected for bias."""
         β = self.momentum
         if self.momentum_form == "average":
             return averages(M, G, β, self.nesterov, b)

@@ -167,7 +167,9 @@ def check_gradient(name: str, G: Array, W: Array, xp: Any) -> None:
     if not hasattr(G, "shape") or not hasattr(G, "dtype"):
         raise TypeError(f"the gradient of {name!r} must be an array, got {brief(G)}")
     if tuple(G.shape) != tuple(W.shape):
-        raise ValueError(f"the gradient of {name!r} has shape {tuple(G.shape)}, the parameter {tuple(W.shape)}")
+        raise ValueError(
+            f"the gradient of {name!r} has shape {tuple(G.shape)}, but the parameter has shape {tuple(W.shape)}"
+        )
     if not is_float(G.dtype, xp):
         raise TypeError(f"the gradient of {name!r} has dtype {G.dtype}: only real floating gradients are accepted")
 

@@ -31,10 +31,15 @@ from deva_core.messages import call_of, check_call
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Rule:
-    """An optimizer's mathematics. Subclass it, declare fields with `hyper` and `option`, write `init` and `update`.
+    """An optimizer's mathematics: hyperparameters, and how one parameter changes in one step.
 
-    A *matrix* rule sees arrays `(..., rows, columns)`: every leading axis is a batch of independent matrices.
-    A *vector* rule (`matrix = False`) works on arrays of any shape.
+    To write your own, subclass it as a frozen dataclass, declare fields with `hyper` and `option`, and write `init` and
+    `update` (docs/own_rule.md). A *matrix* rule gets arrays `(..., rows, columns)`, where leading axes are a batch of
+    independent matrices. A *vector* rule (`matrix = False`) gets arrays of any shape.
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: a hyperparameter has the wrong type or an unknown name, or the subclass is not a dataclass.
 
     Example:
         >>> from dataclasses import dataclass
@@ -57,31 +62,31 @@ class Rule:
 
     matrix: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
-    """Whether each entry of the update depends on the same entries only: hosts may cut and join arrays as they like."""
+    """Whether each entry of the update depends only on the same entry of the inputs. Hosts may then cut and join arrays."""
     narrowable: ClassVar[tuple[str, ...]] = ()
-    """State fields that a host may keep in bfloat16 between steps: averages of gradients, which forget roundings soon."""
+    """State fields that a host may keep in bfloat16 between steps: averages of gradients, in which rounding errors decay."""
     branches: ClassVar[bool] = True
-    """Whether `update` may call `b.cond`. One that never does can step matrices of different `t` in one stack, and be
-    captured in a graph."""
+    """Whether `update` may call `b.cond`. A rule that never does can step matrices with different `t` in one stack, and a
+    CUDA graph can capture it."""
     unit_steps: ClassVar[bool] = False
-    """Of a vector rule: whether a first step moves each entry by about `lr`, as AdamW's does (`vector_lr_ratio`)."""
+    """For a vector rule: whether its first step moves each entry by about `lr`, as AdamW's does (`vector_lr_ratio`)."""
     step_is_bound: ClassVar[bool] = False
-    """Whether `step_rms` is the most that a step can be."""
+    """Whether `step_rms` is an upper bound rather than an estimate."""
     DIALECTS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """The hyperparameters under which this rule is a public implementation, by its name."""
+    """Presets that reproduce other implementations of this rule: hyperparameters by the implementation's name."""
     State: ClassVar[Any]
-    """The NamedTuple of the rule's state; its names end up in checkpoints."""
+    """The NamedTuple of the rule's state. Checkpoints store its field names."""
 
     _lr_given: bool | None = field(default=None, repr=False, compare=False)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Answer keywords that the rule does not have; `copy` and `pickle` give none."""
+        """Check the arguments, so that an unknown keyword is answered with ours; `copy` and `pickle` pass none."""
         if is_undecorated(cls):
             raise TypeError(
                 f"{cls.__name__} declares hyperparameters, so decorate it: @dataclass(frozen=True, kw_only=True)"
             )
         if args or kwargs:
-            # By the signature of `__init__`: a user's rule may have written its own.
+            # Checked against the signature of `__init__`, which a user's rule may have replaced.
             package = cls.__module__.partition(".")[0]
             owner = f"{package}.{cls.__name__}" if package == "deva_core" else cls.__name__
             check_call(owner, call_of(cls.__init__, bound=True), args, kwargs)
@@ -97,7 +102,7 @@ class Rule:
             validate(type(self).__name__, name, declared, value)
 
     def __repr__(self) -> str:
-        """The learning rate, and what differs from the defaults."""
+        """The learning rate, and the hyperparameters that differ from their defaults."""
         values = {name: getattr(self, name) for name in hyperparameters(self)}
         shown = {"lr": values["lr"]} if "lr" in values else {}
         shown |= {name: value for name, value in values.items() if is_changed(value, type(self).default(name))}
@@ -109,59 +114,63 @@ class Rule:
         return hyperparameters(cls)[name].default
 
     def init(self, W: Array, b: Backend) -> NamedTuple:
-        """The state before the first step. Every field is an array of its own, float32 or wider."""
+        """The state before the first step. Every field is a distinct array, float32 or wider."""
         raise NotImplementedError(f"{type(self).__name__} has no init(self, W, b): write it, and update")
 
     def update(self, G: Array, S: Any, W: Array, t: Any, b: Backend) -> tuple[Array, Any]:
         """One step: from gradient G, state S, parameter W and step count t = 1, 2, … to `(delta, new state)`.
 
-        `W + delta` is the new parameter; learning rate and decay are inside. G, S and W have one dtype, float32
-        or wider. Pure, and never raises; branches on `t` only through `b.cond`. S is donated: it may be reused.
-        Where `branches` is False, t may also be an array that broadcasts against W: a number for each matrix.
+        The host adds: `W + delta` is the new parameter, so `delta` includes learning rate and decay. G, S and W have one
+        dtype, float32 or wider. `update` is pure, never raises, and branches on `t` only through `b.cond`. The host may reuse
+        the memory of S. Where `branches` is False, `t` may also be an array that broadcasts against W: one count per matrix.
         """
         raise NotImplementedError(f"{type(self).__name__} has no update(self, G, S, W, t, b): write it")
 
     def moments(self, S: Any, b: Backend) -> tuple[Array | None, Array | None]:
-        """For telemetry: the momentum, in W's coordinates, and the second moment, in true units; None where there is none."""
+        """For telemetry: the momentum in W's coordinates, and the second moment in units of G²; None for what a rule lacks."""
         return getattr(S, self.narrowable[0]) if self.narrowable else None, None
 
     @property
     def lr_given(self) -> bool:
-        """Whether `lr` was given rather than left at its default; `dataclasses.replace` keeps that."""
+        """Whether the caller gave `lr`, rather than leaving it at its default; `dataclasses.replace` preserves this."""
         if self._lr_given is None:  # unpickled from release 0.1.0, or a `__post_init__` that does not call ours
             return "lr" in hyperparameters(self) and is_changed(getattr(self, "lr"), type(self).default("lr"))  # noqa: B009
         return self._lr_given
 
     @property
     def vector_lr_ratio(self) -> float | None:
-        """Of a matrix rule: the learning rate of the vector rule beside it, where that was given none, over its own.
+        """For a matrix rule: the vector rule's learning rate divided by this rule's, where the vector rule was given none.
 
-        It is for vector rules that declare `unit_steps`. For others, and where a rule declares no ratio, it is that of the
-        two default learning rates.
+        It applies to vector rules that declare `unit_steps`. For other vector rules, and for matrix rules that return None
+        here, the ratio is that of the two default learning rates.
         """
         return None
 
     @property
     def is_linear(self) -> bool:
-        """Whether a step, decay apart, is proportional to `lr`."""
+        """Whether a step, apart from decay, is proportional to `lr`."""
         return True
 
     def step_rms(self, shape: tuple[int, ...]) -> Any:
-        """How far a step moves a parameter of this shape, for `explain`; None where only the gradients decide.
+        """How far a step moves a parameter of this shape, for `explain`; None where it depends on the gradients alone.
 
-        The root mean square of the first step's entries, decay apart, for a gradient of full rank and an exact polar
-        factor. Jordan's coefficients make it a tenth to a fifth less; later steps depend on the gradients too.
+        The root mean square of the first step's entries, apart from decay, for a gradient of full rank and an exact polar
+        factor. Jordan's coefficients give a tenth to a fifth less. Later steps depend on the gradients too.
         """
         return None
 
     @classmethod
     def dialect(cls, name: str, **overrides: Any) -> Self:
-        """The rule with a public implementation's defaults and exactly its arithmetic.
+        """A preset that reproduces another library: this rule with that library's defaults and arithmetic.
 
-        Orientation is never part of a dialect: compare with the matrix in the implementation's own convention.
+        Orientation is never part of a dialect: compare with the matrix in that library's own orientation.
+
+        Args:
+            name: the preset; docs/dialects.md describes them.
+            overrides: hyperparameters to change in it.
 
         Raises:
-            ValueError: there is no such dialect; the message lists those there are.
+            ValueError: no dialect has this name; the message lists the names.
 
         Example:
             >>> from deva_core import Muon
@@ -173,9 +182,9 @@ class Rule:
         return cls(**{**cls.DIALECTS[name], **overrides})
 
     def at(self, count: Any, cast: Callable[[Array], Array] = lambda array: array) -> Self:
-        """This rule with every callable hyperparameter called with `count`, the number of updates already made.
+        """This rule with every schedule evaluated at `count`, the number of updates already made.
 
-        0-d arrays go through `cast`, so that they do not widen or narrow the arithmetic.
+        0-d arrays go through `cast`, so that they do not change the dtype of the arithmetic.
         """
         values = {}
         for name, declared in hyperparameters(self).items():
@@ -190,7 +199,7 @@ class Rule:
         return self.with_values(**values) if values else self
 
     def with_values(self, **values: Any) -> Self:
-        """A copy with other hyperparameters, not validated: for values that cannot be read (traced) or were checked."""
+        """A copy with other hyperparameters, without validation: for values that are traced or already checked."""
         new = copy.copy(self)
         if "lr" in values:
             object.__setattr__(new, "_lr_given", True)
@@ -201,16 +210,16 @@ class Rule:
 
 @cache
 def is_undecorated(rule_type: type) -> bool:
-    """Whether a class declares fields that no `dataclass` has read."""
+    """Whether a class declares fields but lacks the `@dataclass` decorator."""
     return any(isinstance(value, Field) for value in vars(rule_type).values())
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Orthogonalized(Rule):
-    """What the rules share that replace a matrix by its polar factor."""
+    """Base class of the rules that replace a matrix by its polar factor: `Muon`, `AdaGO`, `DeVA`."""
 
     spectral_lr_ratio: ClassVar[float | None] = None
-    """`vector_lr_ratio` where `lr` is a spectral norm. Where `scale="rms"` gives it AdamW's meaning the ratio is 1."""
+    """`vector_lr_ratio` where `lr` is a spectral norm. Under `scale="rms"` `lr` means what it does in AdamW: the ratio is 1."""
 
     scale: str = option("original", "original", "rms", "spectral", "none")
     rms: Scalar = hyper(0.2, gt=0)
@@ -242,11 +251,11 @@ class Orthogonalized(Rule):
 
     @property
     def vector_lr_ratio(self):
-        """The declared one; 1 where a step's entries are about as large as AdamW's at the same lr."""
+        """`spectral_lr_ratio`; 1 under `scale="rms"`, where a step's entries are about as large as AdamW's."""
         return 1.0 if self.scale == "rms" else self.spectral_lr_ratio
 
     def step_rms(self: Any, shape):
-        """`lr` times the shape factor, in the entries of a matrix whose singular values are one."""
+        """The root mean square of a step's entries: `lr` times the shape factor times those of a polar factor."""
         return self.entries(self.lr, shape)
 
     def entries(self, lr: Any, shape: tuple[int, ...]) -> Any:

@@ -1,8 +1,8 @@
 """The version of the arithmetic: which trajectory a rule's name stands for (docs/versioning.md).
 
-Two releases of one version agree to rounding: they may multiply, stack and add in another order. Whatever else changes
-the parameters that a run arrives at is another version: a constant, a default, an order of operations that differs in
-exact arithmetic, the convention that gives a parameter its rule.
+Two releases with the same version agree to rounding: they may multiply, stack and add in another order. Any other change to
+the parameters that a run arrives at makes a new version: a constant, a default, an order of operations that differs in
+exact arithmetic, or the convention that gives a parameter its rule.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 SPECIFICATION = 2
 
 CHANGES: Mapping[int, tuple[str, ...]] = {2: ("AdaGO", "AdamW", "DeVAVector")}
-"""For each version after the first, the rules whose trajectories it changed."""
+"""For each version after the first: the rules whose trajectories it changed."""
 
 
 class SpecificationWarning(UserWarning):
-    """A run goes on under another version of the arithmetic than it began with.
+    """Warns that a loaded run continues under another version of the arithmetic than it began with.
 
     Example:
         >>> import warnings
@@ -25,7 +25,7 @@ class SpecificationWarning(UserWarning):
 
 
 def changed_since(version: int, rules: Iterable[str]) -> dict[int, list[str]]:
-    """Which of these rules later versions have changed, by version.
+    """Which of these rules later versions changed, by version.
 
     Example:
         >>> from deva_core.specification import SPECIFICATION, changed_since

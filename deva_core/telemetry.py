@@ -1,7 +1,7 @@
-"""Telemetry: what a step did to each parameter, in a few numbers, computed only where someone looks.
+"""Telemetry: what a step did to each parameter, in a few numbers, computed only inside `observe()`.
 
-The rules know nothing of it. An observed step runs them on a backend whose `polar` and `descent` are looked at on the
-way; the rest is read from what `update` returns. The step is the same, bit for bit.
+The rules know nothing of it. An observed step runs them on a backend whose `polar` and `descent` record what they compute;
+the other numbers come from what `update` returns. The step is the same, bit for bit.
 """
 
 import math
@@ -16,28 +16,28 @@ from deva_core.elementwise import descent, or_one
 from deva_core.linalg import max_abs, mean, parameter_axes, polar, transpose
 
 PROBES = 8
-"""How many vectors a polar factor is tried on. With as many rows or columns, or fewer, the error is exact."""
+"""The number of probe vectors for a polar factor. With at most that many rows or columns the error is exact."""
 
 PRIME = 46337
-"""The largest whose residues' products fit in 32 bits, so that every library draws the same signs."""
+"""The largest prime whose residues' products fit in 32 bits, so that every library computes the same signs."""
 
 WEYL = round(PRIME * (5**0.5 - 1) / 2)
-"""The golden ratio in these units: multiples of it by squares are spread evenly."""
+"""The golden ratio modulo this prime: its multiples by squares are spread evenly."""
 
 
 class Telemetry(NamedTuple):
-    """One parameter's step, as 0-d arrays of its library, in working precision and on its device.
+    """One parameter's step in seven numbers: 0-d arrays of its library, in working precision and on its device.
 
-    A number that a rule does not have is NaN. Of several matrices (blocks, heads, experts) it is over all of them.
+    A number that a rule does not have is NaN. For several matrices (blocks, heads, experts) it covers all of them.
 
     `update_rms`: the root mean square of the change's entries, decay included, before the parameter is rounded.
-    `effective_lr`: what multiplied the direction: Muon's and DeVA's lr times the shape factor, AdaGO's α, a vector
-    rule's lr (the mean over matrices).
-    `orthogonality_error`: the root mean square of σ² - 1 over the singular values σ of the polar factor (the worst
-    matrix's); exact up to 8 rows or columns, else estimated from 8 fixed vectors.
-    `momentum_rms`: the root mean square of the momentum's entries.
-    `momentum_cosine`: of the angle between the step (-change) and the momentum.
-    `second_moment_min`, `second_moment_max`: the range of V, in the gradients' unit squared.
+    `effective_lr`: the factor of the direction: lr times the shape factor in Muon and DeVA, α in AdaGO, lr in a vector rule
+    (the mean over matrices).
+    `orthogonality_error`: the root mean square of σ² - 1 over the singular values σ of the polar factor (of the worst
+    matrix); exact up to 8 rows or columns, otherwise estimated from 8 fixed vectors.
+    `momentum_rms`: the root mean square of the momentum's entries, in units of the gradient.
+    `momentum_cosine`: the cosine of the angle between the step (-change) and the momentum.
+    `second_moment_min`, `second_moment_max`: the range of V, in units of the gradient squared.
 
     Example:
         >>> import numpy as np
@@ -64,10 +64,10 @@ _observer: ContextVar[dict[str, Telemetry] | None] = ContextVar("observer", defa
 
 @contextmanager
 def observe() -> Iterator[dict[str, Telemetry]]:
-    """Every step inside is observed, in any host: its `Telemetry` appears in the dict given, by parameter name.
+    """Record the `Telemetry` of every step in this context, in any host, in the dict it yields, by parameter name.
 
-    Nothing is computed outside, and nothing is read from a device until you read a number. A later step replaces what
-    an earlier one left under a name. Under `jax.jit` open it inside the jitted function, and return what it gave.
+    Outside the context no telemetry is computed. Inside, no value is read from a device until you read it. A later step
+    overwrites an earlier one's entry. Under `jax.jit` open the context inside the jitted function and return the dict.
 
     Example:
         >>> import numpy as np
@@ -87,41 +87,41 @@ def observe() -> Iterator[dict[str, Telemetry]]:
 
 
 def watched(b: Backend) -> Backend:
-    """The backend with the observer of this context, where there is one. Hosts call it once a step."""
+    """The backend with this context's observer, if there is one. Hosts call this once per step."""
     seen = _observer.get()
     return b if seen is None else replace(b, observer=seen)
 
 
 class Look:
-    """What one update shows on the way: its step length, and how orthogonal its polar factor is; NaN until shown."""
+    """What one update computes on the way: its step length and its polar factor's error; NaN until recorded."""
 
     def __init__(self, W: Array, b: Backend) -> None:
         unknown = b.zeros(W.shape[:-2], W) + float("nan")
         self.b, self.dtype, self.batch, self.unknown, self.shown = b, W.dtype, W.shape[:-2], unknown, (unknown, unknown)
 
     def backend(self) -> Backend:
-        """The same backend, looked at."""
+        """The same backend, recording."""
         looks = {"polar": self.polar, "descent": self.descent}
         return replace(self.b, observer=None, cond=self.cond, replacements={**self.b.replacements, **looks})
 
     def unseen(self, b: Backend) -> Backend:
-        """A rule's backend without the looks."""
+        """A rule's backend without the recording."""
         return replace(b, replacements=self.b.replacements)
 
     def polar(self, X: Array, how: Any, b: Backend) -> Array:
-        """`deva_core.linalg.polar`, its error noted."""
+        """`deva_core.linalg.polar`, with its error recorded."""
         O = polar(X, how, self.unseen(b))
         self.shown = self.shown[0], orthogonality_error(b.xp.astype(O, self.dtype, copy=False), b)
         return O
 
     def descent(self, direction: Array, length: Any, W: Array, decay: Any, b: Backend) -> Array:
-        """`deva_core.elementwise.descent`, its length noted."""
+        """`deva_core.elementwise.descent`, with its length recorded."""
         like = b.zeros((*self.batch, *(1 for _ in parameter_axes(W))), W) + length
         self.shown = b.xp.reshape(mean(like, b), self.batch), self.shown[1]
         return descent(direction, length, W, decay, self.unseen(b))
 
     def cond(self, predicate: Any, true: Callable, false: Callable, *operands: Any) -> Any:
-        """The backend's, what a branch shows handed out of it: under tracing nothing may leave a branch otherwise."""
+        """The backend's `cond`. Branches also return what they recorded: under tracing, values leave a branch only so."""
         before = self.shown
 
         def showing(branch: Callable) -> Callable:
@@ -136,7 +136,7 @@ class Look:
 
 
 def observed(rule: Any, G: Array, S: Any, W: Array, t: Any, b: Backend) -> tuple[Array, Any, Telemetry]:
-    """`rule.update`, and what could be seen of it: telemetry of W's shape without the axes of a matrix (or vector)."""
+    """`rule.update` and its telemetry, whose shape is W's without the axes of a matrix (or vector)."""
     look = Look(W, b)
     delta, S = rule.update(G, S, W, t, look.backend())
     (M, V), (lr, error) = rule.moments(S, b), look.shown
@@ -154,7 +154,7 @@ def extreme(V: Array, function: Callable, b: Backend) -> Array:
 
 
 def rms(X: Array, b: Backend) -> Array:
-    """The root mean square of each matrix (or of a vector), axes kept, for entries of any size."""
+    """The root mean square of each matrix (or of a vector), axes kept, without overflow or underflow."""
     size = max_abs(X, b)
     return size * b.xp.sqrt(mean((X / or_one(size, b)) ** 2, b))
 
@@ -168,7 +168,7 @@ def orthogonality_error(O: Array, b: Backend) -> Array:
 
 
 def probes(n: int, like: Array, b: Backend) -> Array:
-    """Vectors `(n, 8)` of ±1, the same everywhere: binary digits of a sequence without a pattern. Up to 8, the axes."""
+    """Probe vectors `(n, 8)` of ±1, the same in every library: binary digits of a pseudo-random sequence. Up to 8, the axes."""
     if n <= PROBES:
         return b.eye(n, like)
     xp, device = b.xp, b.device_of(like)
@@ -180,7 +180,7 @@ def probes(n: int, like: Array, b: Backend) -> Array:
 
 
 def gathered(parts: Sequence[Telemetry], sizes: Sequence[int], b: Backend) -> Telemetry:
-    """A parameter's telemetry from that of its blocks, each a stack of matrices; `sizes`: the entries of each block."""
+    """A parameter's telemetry from that of its blocks, each a stack of matrices; `sizes`: the number of entries of each."""
     if len(parts) == 1 and parts[0].update_rms.ndim == 0:
         return parts[0]
     xp, every = b.xp, Telemetry(*(flattened(column, b) for column in zip(*parts, strict=True)))
@@ -202,5 +202,5 @@ def gathered(parts: Sequence[Telemetry], sizes: Sequence[int], b: Backend) -> Te
 
 
 def flattened(arrays: Sequence[Array], b: Backend) -> Array:
-    """All entries, one after the other."""
+    """The entries of all arrays in one vector."""
     return b.xp.concat([b.xp.reshape(x, (-1,)) for x in arrays])

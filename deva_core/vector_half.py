@@ -54,7 +54,7 @@ def with_lr(rule: Rule, vector_rule: Rule, learning_rate: Any) -> Rule:
             f"{type(rule).__name__} moves every parameter by its lr: vector_learning_rate is for matrix rules"
         )
     if "lr" not in hyperparameters(vector_rule):
-        raise ValueError(f"vector_learning_rate has no meaning for {vector_rule!r}, which has no lr")
+        raise ValueError(f"vector_learning_rate cannot be set: the vector rule {vector_rule!r} has no lr")
     validate(type(rule).__name__, "vector_learning_rate", hyperparameters(vector_rule)["lr"], learning_rate)
     return replace(vector_rule, lr=learning_rate, _lr_given=True)
 

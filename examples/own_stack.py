@@ -63,7 +63,7 @@ def fit(steps: int) -> tuple[Optimizer, Params, OptimizerState]:
     optimizer = Optimizer(
         Muon(lr=lambda count: 0.05 * (1 - count / steps)),
         vector_rule=DeVAVector(),
-        layout={"layers.2.weight": "vector"},  # a head with one output is no matrix worth the name
+        layout={"layers.2.weight": "vector"},  # the head has one output: a vector in all but its shape
     )
     state = optimizer.init(params)
     for _ in range(steps):

@@ -128,11 +128,11 @@ def main(argv: list[str] | None = None) -> int:
         second, params = in_jax(to_jax(run.params()), Path(folder) / "state.safetensors", data[half:])
     draw(first + second, half)
     run.losses(data[half:])  # the same run to its end, all in torch
-    unbroken = to_jax(run.params())
-    distance = apart(params, unbroken) / apart(unbroken, begin)
+    uninterrupted = to_jax(run.params())
+    distance = apart(params, uninterrupted) / apart(uninterrupted, begin)
     images, labels = digits()
     read = float((logits(params, images[TRAINING:]).argmax(1) == labels[TRAINING:]).mean())
-    print(f"{distance:.1e} of the distance walked from the unbroken run; {read:.1%} of held-out digits read")
+    print(f"{distance:.1e} of the distance walked from an uninterrupted run; {read:.1%} of held-out digits read")
     return 0 if distance <= NEAR and read >= ENOUGH else 1
 
 

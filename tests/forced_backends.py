@@ -53,7 +53,7 @@ def no_host():
 
 
 class Forced:
-    """A run whose every step goes by the fast paths."""
+    """A run whose every step takes the fast paths."""
 
     def __init__(self, run, forced=small_thresholds):
         self._run, self._forced = run, forced

@@ -80,7 +80,7 @@ def test_what_is_no_array_is_a_broken_law(backend):
         ("raise ImportError('no device')", "cannot be loaded: ImportError: no device"),
         ("raise SystemExit(0)", "cannot be loaded: SystemExit: 0"),
         ("import os; os._exit(5)", "cannot be loaded: its process died with exit code 5"),
-        ("start = 3", "cannot be loaded: TypeError: 3 is no function"),
+        ("start = 3", "cannot be loaded: TypeError: 3 is not callable"),
         ("", "cannot be loaded: AttributeError"),
         (
             "def start(): pass\nstart.expected_failures = {'no-such-law': 'x'}",

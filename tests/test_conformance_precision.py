@@ -63,7 +63,7 @@ def noted(name: str, rule: type) -> Report:
 
 
 def test_silent_promotion_is_noted_and_no_failure(tmp_path):
-    """In JSON and HTML; honest arithmetic shows the unit roundoff that is due."""
+    """In JSON and HTML; correct arithmetic shows its dtype's unit roundoff."""
     report = noted("promotes", DeVA)
     assert report.conforms
     (single,) = [p for p in report.precisions if p.dtype == "float32"]

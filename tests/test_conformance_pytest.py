@@ -33,7 +33,7 @@ def test_each_law_of_each_backend_and_rule_is_a_test(checked):
     each = sum(law.domain.applies(rule) for law in LAWS for rule in (AdamW, DeVAVector))
     assert counts["passed"] + counts["skipped"] == 2 * each
     result.stdout.fnmatch_lines(["numpy::AdamW::oracle PASSED*", "numpy(namespace)::DeVAVector::purity PASSED*"])
-    result.stdout.fnmatch_lines(["*SKIPPED (nothing to compile is declared)*"])
+    result.stdout.fnmatch_lines(["*SKIPPED (the backend declares no compiled step)*"])
 
 
 def test_a_broken_law_fails_with_its_line_its_program_and_its_id(checked):
@@ -74,7 +74,7 @@ def checks_of_adamw():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "*nothing to check: --deva-backend NAME*"),
+        ((), "*nothing to check: give --deva-backend NAME*"),
         (("--deva-backend", "no-such-backend"), "*no-such-backend: no such backend*"),
         (("--deva-backend", "numpy", "--deva-rules", "SGD"), "*no such rule: SGD*"),
         (("--deva-backend", "numpy", *QUICKLY, "-k", "no-such-law"), "*no check looked at any case*"),

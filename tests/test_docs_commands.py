@@ -130,7 +130,7 @@ def find_main(name: str) -> Path:
     for path in (*(path / "__main__.py" for path in found), *(path.with_suffix(".py") for path in found)):
         if path.exists():
             return path
-    raise AssertionError(f"there is no module {name}")
+    raise AssertionError(f"module {name} does not exist")
 
 
 def has_options(text: str, arguments: list[str]) -> None:

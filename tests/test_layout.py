@@ -66,13 +66,13 @@ def test_merge_is_the_inverse_of_split(pattern, shape, sizes):
     ("pattern", "message"),
     [
         ("out", "one output and one input side"),
-        ("out in in", "'in' occurs twice"),
+        ("out in in", "names the axis 'in' twice"),
         ("(q k v", "not closed"),
         ("vocab in", "unknown axis 'vocab'"),
         ("out in ...", "must come first"),
         ("(a b) (c d)", "only one axis"),
         ("((q k) v) in", "parentheses"),
-        ("out out", "'out' occurs twice"),
+        ("out out", "names the axis 'out' twice"),
     ],
 )
 def test_a_pattern_that_names_no_matrix_is_refused(pattern, message):

@@ -232,17 +232,17 @@ REFUSED = {
     "V of the gradient, for statistics of the momentum": (
         DeVA(),
         Peer(authors_state("authors-instant", [np.eye(3)] * 2), kind="DeVASchattenNormIns"),
-        "are the gradient's in DeVASchattenNormIns, here statistics='momentum'",
+        "are the gradient's in DeVASchattenNormIns, but here statistics='momentum'",
     ),
     "V, for a rule that keeps its marginals": (
         DeVA.dialect("authors-factored"),
         Peer(authors_state("authors", [np.eye(3)] * 2)),
-        r"has the fields \['GG', 'Q', 'exp_avg', 'exp_avg_sq', 'step'\], DeVA continues from \[.*marg",
+        r"has the fields \['GG', 'Q', 'exp_avg', 'exp_avg_sq', 'step'\], but DeVA needs \[.*marg",
     ),
     "marginals of the gradient, for those of the momentum": (
         DeVA(factored=True),
         Peer(authors_state("authors-factored", [np.eye(3)] * 2)),
-        "are the gradient's in the factored class, here statistics='momentum'",
+        "are the gradient's in the factored class, but here statistics='momentum'",
     ),
     "another shape": (
         DeVA(),
@@ -252,12 +252,12 @@ REFUSED = {
     "a Muon of theirs": (
         DeVA(),
         Peer({"momentum_buffer": np.eye(3)}),
-        "has the fields .'momentum_buffer'., DeVA continues from",
+        "has the fields .'momentum_buffer'., but DeVA needs",
     ),
     "DeVA's state, for Muon": (
         Muon(),
         Peer(authors_state("authors", [np.eye(3)] * 2)),
-        "Muon continues from .'momentum_buffer'.",
+        "Muon needs .'momentum_buffer'.",
     ),
 }
 

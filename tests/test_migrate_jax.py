@@ -166,14 +166,14 @@ REFUSED = {
         muon_state,
         {},
         PARAMS,
-        r"'kernel' has the fields \['count', 'mu'\], AdamW continues from",
+        r"'kernel' has the fields \['count', 'mu'\], but AdamW needs",
     ),
     "no place for it": (
         AdaGO(),
         muon_state,
         {},
         PARAMS,
-        "'kernel' is optimised by AdaGO, whose state 'optax' does not",
+        "'kernel' is optimised by AdaGO, but 'optax' holds no such",
     ),
     "no moments": (Muon(), lambda: optax.sgd(0.1).init(PARAMS), {}, PARAMS, "holds no moments"),
     "twice": (Muon(), lambda: (muon_state(), muon_state()), {}, PARAMS, "mu of 'bias' twice"),
@@ -183,7 +183,7 @@ REFUSED = {
         lambda: optax.adam(0.1).update(PARAMS, optax.adam(0.1).init(PARAMS))[1],
         {"source": "adamw"},
         PARAMS,
-        "the age of an average depends on its betas",
+        "to convert its average, give its betas",
     ),
 }
 
@@ -202,9 +202,9 @@ def test_what_optax_cannot_hold_is_refused():
         moved_out(ours, PARAMS, state, optax.adamw(0.1).init(PARAMS), "adamw")
     with pytest.raises(ValueError, match="the peer's state has mu of 'other', which is not a parameter here"):
         moved_out(ours, PARAMS, state, optax.contrib.muon(0.1).init({"other": np.ones((2, 3))}))
-    with pytest.raises(ValueError, match="the peer keeps nu of 'kernel', Muon does not"):
+    with pytest.raises(ValueError, match="the peer keeps nu of 'kernel', but Muon does not"):
         moved_out(ours, PARAMS, state, optax.adamw(0.1).init({"kernel": PARAMS["kernel"]}))
     two = {"a": np.ones((2, 3)), "b": np.ones((2, 3))}
     _, state = ours.update({"a": two["a"], "b": None}, ours.init(two), two)
-    with pytest.raises(ValueError, match=r"one count for all leaves, here they made \[0, 1\] steps"):
+    with pytest.raises(ValueError, match=r"one count for all leaves, but here they made \[0, 1\] steps"):
         moved_out(ours, two, state, optax.contrib.muon(0.1).init(two))

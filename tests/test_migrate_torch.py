@@ -258,33 +258,33 @@ REFUSED = {
         lambda: stepped(torch.optim.AdamW),
         Muon(),
         "torch",
-        r"state of 'W' has the fields \['exp_avg', 'exp_avg_sq', 'step'\], Muon continues from \['momentum_buffer'\]",
+        r"state of 'W' has the fields \['exp_avg', 'exp_avg_sq', 'step'\], but Muon needs \['momentum_buffer'\]",
     ),
     "no such source": (
         lambda: stepped(torch.optim.Muon),
         Muon(),
         "tensorflow",
-        "unknown implementation 'tensorflow'; the",
+        "'tensorflow' is unknown; the",
     ),
     "another shape": (other_shape, Muon(), "torch", r"momentum_buffer of 'W' has shape \(4, 3\), expected \(3, 4\)"),
     "a rule whose state it does not have": (
         lambda: stepped(torch.optim.Muon),
         AdaGO(),
         "torch",
-        "'W' is optimised by AdaGO, whose state 'torch' does not have; state can move between it and Muon",
+        "'W' is optimised by AdaGO, but 'torch' holds no such state; state can move between it and Muon",
     ),
-    "AdamW into DeVA": (lambda: stepped(torch.optim.AdamW), DeVA(), "adamw", "optimised by DeVA, whose state 'adamw'"),
+    "AdamW into DeVA": (lambda: stepped(torch.optim.AdamW), DeVA(), "adamw", "optimised by DeVA, but 'adamw' holds no"),
     "amsgrad into AdamW": (
         lambda: stepped(torch.optim.AdamW, amsgrad=True),
         AdamW(),
         "adamw",
-        "has the fields .*max_exp_avg_sq.*AdamW continues from",
+        "has the fields .*max_exp_avg_sq.*AdamW needs",
     ),
     "another sign": (
         lambda: stepped(torch.optim.AdamW, maximize=True),
         Muon(),
         "adamw",
-        "maximize=True for 'W', here it is False",
+        "maximize=True for 'W', but here it is False",
     ),
     "a bias correction without a count": (
         lambda: stepped(torch.optim.Muon),
@@ -314,7 +314,7 @@ def test_parameters_that_do_not_match_are_named():
         import_state(other, peer, "torch")
     with pytest.raises(ValueError, match="is not optimised here"):
         export_state(other, peer, "torch")
-    with pytest.raises(ValueError, match="the state dict is of 1 parameters, here there are 2"):
+    with pytest.raises(ValueError, match="the state dict has 1 parameters, but here there are 2"):
         import_state(*unmatched(names=False), "torch")
     with pytest.raises(ValueError, match=r"has state of \['layer.W'\], which are not parameters here: there are \['W'"):
         import_state(*unmatched(names=True), "torch")

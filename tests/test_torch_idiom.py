@@ -95,7 +95,7 @@ def test_groups_rules_survive_state_dicts_copies_and_checkpoints(tmp_path):
     for n, o in ((resumed, other), (net2, optimizer2), (net3, optimizer3)):
         assert same(expected, train(n, o))
     plain = deva_torch.Muon([{"params": net[0].parameters()}, {"params": net[2].parameters()}])
-    with pytest.raises(ValueError, match="group 1 was optimised by AdamW, here it is by Muon"):
+    with pytest.raises(ValueError, match="group 1 was optimised by AdamW, but here it is optimised by Muon"):
         plain.load_state_dict(saved)
 
 

@@ -124,7 +124,7 @@ def test_heads_are_those_given_or_found_by_name_through_wrappers():
 
 
 def test_vectors_do_not_decay_and_the_rest_does():
-    """A weight decay said of a group is for both halves; without one the vector rule keeps its own."""
+    """A weight decay set on a group applies to both halves; without one the vector rule keeps its own."""
     net = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.LayerNorm(4))
     for p in net.parameters():
         p.grad = torch.zeros_like(p)
@@ -242,7 +242,7 @@ def test_an_attentions_fused_projection_is_three_matrices():
 
 
 def test_an_embedding_sized_matrix_without_a_layout_warns_with_the_remedy():
-    wte, meant = nn.Embedding(32000, 8), "Muon is meant, layout={'weight': 'out in'}"
+    wte, meant = nn.Embedding(32000, 8), "To keep Muon, write layout={'weight': 'out in'}"
     with pytest.warns(EmbeddingWarning, match=r"'weight' \(32000×8\).*layout=\{'weight': 'vector'\}") as seen:
         deva_torch.Muon(wte.named_parameters())
     assert meant in str(seen[0].message)

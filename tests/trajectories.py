@@ -70,7 +70,7 @@ def spread(rule: Rule, name: str) -> float:
 
 
 def differing(rule: Rule, found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The parameters that ended elsewhere, with the error in units of the one that is due."""
+    """The parameters that ended elsewhere, with the error in units of the expected one."""
     ratios = {name: ratio(found[name], W, spread(rule, name), DOUBLE) for name, W in expected.items()}
     return {name: r for name, r in ratios.items() if not r <= THRESHOLD}
 

@@ -17,18 +17,18 @@ from deva_cupy._backend import checked_compute_dtype, current_capability
 class Optimizer(CoreOptimizer):
     """`deva_core.Optimizer` for CuPy arrays on the current device.
 
-    A step enqueues kernels and reads nothing back (docs/backends/cupy.md names the two options under which cuSOLVER
-    itself may wait).
+    A step enqueues kernels and reads nothing back. docs/backends/cupy.md names the two options under which cuSOLVER may wait.
 
     Args:
-        rule: the rule for matrices. vector_rule, layout, weight_decay_mask, vector_learning_rate: as in `deva_core.Optimizer`.
-        backend: how to compute; by default CuPy's, as the next two say.
-        compute_dtype: dtype of the Newton–Schulz products: `"auto"` (bfloat16 on devices of compute capability 8.0 and
-            more where CuPy can hold it, else the working dtype), a dtype or its name. Never narrows float64.
+        rule, vector_rule, layout, weight_decay_mask, vector_learning_rate: as in `deva_core.Optimizer`.
+        backend: how to compute; by default CuPy's, with the next two arguments.
+        compute_dtype: the dtype of the Newton–Schulz products: `"auto"` (bfloat16 from compute capability 8.0 on, if CuPy
+            supports it, otherwise the working dtype), a dtype or its name. It never narrows float64.
         replacements: False switches the fused kernels off.
 
     Raises:
-        ValueError: no such compute dtype, or (in `init` and `step`) none on this device.
+        ValueError: `compute_dtype` is unknown, or (in `init` and `step`) this device does not support it.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import cupy  # an array needs a GPU  # doctest: +SKIP
@@ -65,18 +65,18 @@ class Optimizer(CoreOptimizer):
         return params, OptimizerState(count, {name: Slot(t, in_rows(S)) for name, (t, S) in slots.items()})
 
     def backend_of(self, leaves: Mapping[str, Any]) -> Backend:
-        """The backend given, or CuPy's for the current device."""
+        """The `backend` argument, or CuPy's for the current device."""
         return self.backend or backend_for(self._compute_dtype, current_capability(), self._replacements)
 
 
 def in_rows(state: State) -> State:
-    """The state with its arrays in row order; those that lie so are kept."""
+    """The state with its arrays in row order; arrays that already are stay the same."""
     return unwrapped({block: type(part)(*map(rows, part)) for block, part in wrapped(state).items()})
 
 
 def rows(x: Any) -> Any:
-    """The array in row order, itself where it is: not `ascontiguousarray`, which gives a scalar an axis.
+    """The array in row order, without a copy if it already is (`ascontiguousarray` would give a scalar an axis).
 
-    cuSOLVER's factors come in column order; a resumed run has rows, and cuBLAS's products differ in the last bit.
+    cuSOLVER returns factors in column order, but a resumed run has row order, and cuBLAS's products differ in the last bit.
     """
     return cupy.asarray(x, order="C")

@@ -1,4 +1,4 @@
-"""The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out, CuPy between."""
+"""The entry point for conformance runs and portable state: NumPy arrays in and out, computed by CuPy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ class _StackOptimizer(Optimizer):
 
 
 def to_device(name: str, x: np.ndarray) -> Any:
-    """A copy on the current device, of the same dtype; bfloat16 arrives as `ml_dtypes.bfloat16`."""
+    """A copy on the current device with the same dtype; bfloat16 becomes `ml_dtypes.bfloat16`."""
     x = np.asarray(x)
     if x.dtype.name == "bfloat16" and bfloat16() is None:
         raise TypeError(
@@ -31,7 +31,7 @@ def to_device(name: str, x: np.ndarray) -> Any:
 
 
 class Run:
-    """An optimizer with its parameters. Nothing handed in is kept or written, nothing handed out is live."""
+    """An optimizer with its parameters. It copies every array that it takes or returns."""
 
     def __init__(self, optimizer: Optimizer, params: Mapping[str, np.ndarray]) -> None:
         self._optimizer = optimizer
@@ -61,7 +61,7 @@ class Run:
         save(path, self._optimizer, self._params, self._state)
 
     def load(self, path: Any, rename: Rename = None) -> None:
-        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        """Continue from a portable checkpoint. On an error the run keeps its state."""
         self._state = load(path, self._optimizer, self._params, rename)
 
 
@@ -74,18 +74,20 @@ def start(
     compiled: bool | None = None,
     replacements: bool = True,
 ) -> Run:
-    """Begin a run of a rule over named parameters in CuPy, on the current device, computed in their dtypes.
+    """Start a run of a rule over named NumPy parameters, computed by CuPy on the current device.
 
     Args:
-        rule: for matrices `(…, out, in)`; axes before the last two are batch axes.
-        params: the initial parameters by name; copied.
-        vector_rule: for the rest.
+        rule: the rule for matrices `(…, out, in)`; axes before the last two are batch axes.
+        params: the initial parameters by name, float64, float32, bfloat16 or float16; they are copied and keep their dtype.
+        vector_rule: the rule for everything else, as in `Optimizer`.
         layout: as in `Optimizer`.
-        compiled: the step is not compiled; True is refused.
+        compiled: must be None or False, because this backend does not compile its step.
         replacements: False switches the fused kernels off.
 
     Raises:
-        RuntimeError: no CUDA device. TypeError: bfloat16 where this CuPy cannot hold it.
+        RuntimeError: there is no CUDA device.
+        ValueError: `compiled` is True, or a parameter does not fit its layout.
+        TypeError: a parameter is bfloat16 and this CuPy does not support it, or an argument has the wrong type.
 
     Example:
         >>> import numpy as np
@@ -97,17 +99,17 @@ def start(
         dtype('float32')
     """
     if compiled:
-        raise ValueError("the cupy backend does not compile its step: leave compiled out or False")
+        raise ValueError("compiled must be None or False: the cupy backend does not compile its step")
     if not cupy.is_available():
         raise RuntimeError(
-            f"CuPy {cupy.__version__} finds no CUDA device and driver on this machine: nothing can be run"
+            f"CuPy {cupy.__version__} finds no CUDA device and driver on this machine: deva_cupy needs an NVIDIA GPU"
         )
     optimizer = _StackOptimizer(rule, vector_rule, layout, compute_dtype="float32", replacements=replacements)
     return Run(optimizer, params)
 
 
 def operations() -> Operations:
-    """What runs compute with, on the current device."""
+    """The backend and conversions that runs use, on the current device."""
     return Operations(
         backend=backend(np.dtype("float32"), current_capability()),
         asarray=lambda x: to_device("an operand", x),
@@ -116,7 +118,7 @@ def operations() -> Operations:
 
 
 HELD = ("float64", "float32", *(("bfloat16",) if bfloat16() else ()), "float16")
-"""The dtypes of parameters that this CuPy can hold."""
+"""The parameter dtypes that this CuPy supports."""
 
 start.capabilities = Capabilities(dtypes=HELD, compiled=False)  # pyright: ignore[reportFunctionMemberAccess]
 start.operations = operations  # pyright: ignore[reportFunctionMemberAccess]

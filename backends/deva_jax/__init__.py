@@ -1,8 +1,9 @@
 """deva_jax: the rules as optax `GradientTransformation`s.
 
-`muon`, `adago`, `deva` (with a vector rule for what is no matrix), `deva_vector`, `adamw`; `transform` for a rule of your
-own; `explain` shows which parameter gets what, `routes` decides it by flax's and equinox's names;
-`save` and `load` the portable checkpoint; `start` is the entry point `deva.backends:jax`.
+`muon`, `adago` and `deva` update matrices, and every other parameter by a vector rule; `deva_vector` and `adamw` update
+every parameter. `transform` runs a rule of your own. `explain` shows which rule each parameter gets, and `routes` decides
+it by flax's and equinox's names. `save` and `load` handle the portable checkpoint, `import_state` and `export_state`
+optax's states. `start` is the entry point `deva.backends:jax`.
 """
 
 from deva_jax._checkpoint import load as load

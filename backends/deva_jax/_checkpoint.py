@@ -19,24 +19,24 @@ from deva_jax._tree import named
 
 
 def transform_of(optimizer: optax.GradientTransformation) -> Transform:
-    """The rules behind a transformation of this package."""
+    """The rules of a transformation of this package."""
     owner = getattr(getattr(optimizer, "update", None), "__self__", None)
     if not isinstance(owner, Placed):
         call = f": call it, {optimizer.__name__}()" if isinstance(optimizer, FunctionType) else ""
         raise TypeError(
-            f"expected a transformation made by deva_jax, got {kind_of(optimizer)}{call}; of a chain, pass the inner one with "
-            "its own state"
+            f"the optimizer must be a transformation made by deva_jax, got {kind_of(optimizer)}{call}; for a chain, pass the "
+            "inner one with its own state"
         )
     return owner.plain
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in an error."""
+    """A value as errors show it."""
     return "one of optax" if isinstance(value, optax.GradientTransformation) else brief(value)
 
 
 def entries(optimizer: optax.GradientTransformation, params: Params, state: RuleState) -> dict[str, Entry]:
-    """The state in plain terms."""
+    """The state as checkpoint entries."""
     owner = transform_of(optimizer)
     check_kind(state)
     leaves, structure = named(params)
@@ -51,9 +51,20 @@ def entries(optimizer: optax.GradientTransformation, params: Params, state: Rule
 
 
 def save(path: Any, optimizer: optax.GradientTransformation, params: Params, state: RuleState) -> None:
-    """Write a transformation's state (not the parameters) as one portable file, whole or not at all.
+    """Write a transformation's state (without the parameters) to one portable file, completely or not at all.
 
-    Of a chain, pass the inner transformation and its own state.
+    docs/checkpoints.md describes the format.
+
+    Args:
+        path: the file, in an existing folder; an existing file is replaced.
+        optimizer: a transformation of this package. For a chain, pass the inner one and its own state.
+        params: the parameters that the state belongs to.
+        state: the transformation's state.
+
+    Raises:
+        TypeError: `optimizer` or `state` is not of this package.
+        ValueError: the state belongs to other parameters or to another rule.
+        OSError: the file cannot be written.
 
     Example:
         >>> import tempfile, jax.numpy as jnp
@@ -68,10 +79,18 @@ def save(path: Any, optimizer: optax.GradientTransformation, params: Params, sta
 
 
 def load(path: Any, optimizer: optax.GradientTransformation, params: Params, rename: Rename = None) -> RuleState:
-    """The state of a file that any backend wrote, for this transformation and these parameters.
+    """Read a state from a portable file that any backend wrote, for this transformation and these parameters.
+
+    Args:
+        path: the file.
+        optimizer: a transformation of this package, with the rules and layouts of the saved one. For a chain, the inner one.
+        params: the parameters, with the shapes of the saved ones.
+        rename: a mapping or a function from parameter names in the file to names here.
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+        TypeError: `optimizer` or `rename` has the wrong type.
+        OSError: the file cannot be read.
 
     Example:
         >>> import tempfile, jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Moving in and out: state of optax transformations, taken over and given back."""
+"""Moving in and out: import the state of optax transformations, and export it to them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ from deva_jax._transform import Params, RuleState, Slot, Transform, check_kind, 
 from deva_jax._tree import named
 
 HELD = {"optax": ("mu", "nu", "count"), "adamw": ("exp_avg", "exp_avg_sq", "step")}
-"""What core calls the fields of optax's states `mu`, `nu`, `count`: in `optax.contrib.muon`, in `optax.adamw`."""
+"""Core's names for the fields `mu`, `nu` and `count` of optax's states, in `optax.contrib.muon` and in `optax.adamw`."""
 
 
 def import_state(
@@ -26,19 +26,21 @@ def import_state(
     *,
     beta1: float | None = None,
 ) -> RuleState:
-    """The state with which a transformation of this package goes on from another's.
+    """Import optax's state: returns the state with which a transformation of this package continues.
 
-    Leaves are matched by their path. A leaf that the peer has no state for starts anew. Nothing given is changed.
+    Leaves are matched by path. A leaf without state in the peer starts with a new state. No argument is changed.
+    docs/moving.md says what each import preserves.
 
     Args:
-        optimizer: a transformation of this package; of a chain, the inner one.
+        optimizer: a transformation of this package. For a chain, the inner one.
         params: the parameters, as both transformations see them.
-        peer_state: the state of `optax.contrib.muon`, or of `optax.adamw` (or `adam`), alone or inside a chain.
-        source: `"optax"` for the first, `"adamw"` for the second.
-        beta1: β₁ of the second, which its state does not hold; needed where its average becomes Muon's.
+        peer_state: the state of `optax.contrib.muon` or of `optax.adamw` (or `adam`), alone or inside a chain.
+        source: the peer: `"optax"` for `optax.contrib.muon`, `"adamw"` for `optax.adamw`.
+        beta1: AdamW's β₁, which its state does not hold. It is needed to convert AdamW's average to Muon's.
 
     Raises:
-        ValueError: leaves, fields, shapes or meanings differ; the message says which. TypeError: not of this package.
+        ValueError: leaves, fields, shapes or meanings differ; the message says which.
+        TypeError: `optimizer` is not a transformation of this package.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -53,7 +55,7 @@ def import_state(
     """
     leaves, structure = named(params)
     if isinstance(peer_state, RuleState):
-        raise ValueError("the peer's state is one of deva_jax already: give it to update, or to save")
+        raise ValueError("peer_state is already a state of deva_jax: give it to update or save")
     owner, held = transform_of(optimizer), held_by(peer_state, source, beta1)
     stray = sorted(held.keys() - {name for name, W in leaves.items() if W is not None})
     if stray:
@@ -72,16 +74,21 @@ def import_state(
 def export_state(
     optimizer: optax.GradientTransformation, params: Params, state: RuleState, peer_state: Any, target: str = "optax"
 ) -> Any:
-    """The state with which an optax transformation goes on from here. Nothing given is changed.
+    """Export a state to optax: returns the state with which an optax transformation continues.
+
+    No argument is changed. docs/moving.md says what each export preserves.
 
     Args:
-        optimizer, params, state: where the state is.
-        peer_state: the peer's own, as its `init(params)` gives it: `optax.contrib.muon`'s, or `optax.adamw`'s.
-        target: whose format it has, as in `import_state`.
+        optimizer: a transformation of this package. For a chain, the inner one.
+        params: its parameters.
+        state: its state.
+        peer_state: the optax transformation's own state, as its `init(params)` returns it.
+        target: the peer: `"optax"` for `optax.contrib.muon`, `"adamw"` for `optax.adamw`.
 
     Raises:
-        ValueError: leaves that differ, a state that the format cannot hold, or step counts that differ between leaves
-            (optax keeps one for all).
+        ValueError: leaves differ, the format cannot hold the state, or leaves have made different numbers of steps (optax
+            keeps one count for all).
+        TypeError: `optimizer` or `state` is not of this package.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -157,11 +164,11 @@ def filled_moments(node: Any, owner: Transform, leaves: dict[str, Any], slots: d
         slot = owner.filled(p, leaves[name], slots[name])
         new[name] = export_fields(target, p, p.rule, int(slot.step), fields(slot.state), {}, owner.b)
         if field not in new[name]:
-            raise ValueError(f"the peer keeps {field} of {name!r}, {type(p.rule).__name__} does not")
+            raise ValueError(f"the peer keeps {field} of {name!r}, but {type(p.rule).__name__} does not")
     mu, nu, count = HELD[target]
     counts = {out[count] for out in new.values()}
     if len(counts) > 1:
-        raise ValueError(f"the peer keeps one count for all leaves, here they made {sorted(counts)} steps")
+        raise ValueError(f"the peer keeps one count for all leaves, but here they made {sorted(counts)} steps")
     trees = {
         kind: with_leaves(getattr(node, kind), {name: out[field] for name, out in new.items()})
         for kind, field in (("mu", mu), ("nu", nu))

@@ -1,4 +1,4 @@
-"""Layouts and a decay mask by path, for the names that flax, equinox and haiku give."""
+"""Layouts and a decay mask by path, from the names that flax, equinox and haiku use."""
 
 import re
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ NORM = re.compile(r"norm|(^|_)ln(_|\d|$)", re.IGNORECASE)
 EMBEDDING = re.compile(r"embed|^w[tp]e$|token|position", re.IGNORECASE)
 HEAD = re.compile("head|lm_head|classifier|score|logits|unembed|unembedding|output_projection")
 ATTENTION = {**dict.fromkeys(("query", "key", "value"), "in out_heads out_dim"), "out": "in_heads in_dim out"}
-"""flax keeps the heads of an attention's kernels in an axis; together they are the one matrix that torch has."""
+"""flax stores the heads of attention kernels in an axis of their own. Together they form the one matrix that torch has."""
 
 
 class Routes(TypedDict):
-    """Arguments of the factories."""
+    """The result of `routes`: two arguments of the factories, as in `muon(0.02, **routes(params))`."""
 
     layout: dict[str, Route]
     weight_decay_mask: dict[str, bool]
@@ -27,20 +27,21 @@ class Routes(TypedDict):
 
 @answered("deva_jax.routes")
 def routes(params: Params, *, layout: Any = None, heads: Iterable[str] = (), scanned: Iterable[str] = ()) -> Routes:
-    """What each parameter is, by its path: the arguments `layout` and `weight_decay_mask` of every factory.
+    """Route each parameter by its path: returns the arguments `layout` and `weight_decay_mask` of every factory.
 
-    Kernels are matrices, those of flax's attention and convolutions too. Embeddings and output heads go to the vector
-    rule; so do biases and norms, whatever their shape, and those do not decay. docs/routing.md lists the names.
+    Kernels are matrices, including those of flax's attention and convolutions. Embeddings and output heads go to the vector
+    rule. So do biases and norms of any shape, which do not decay. docs/routing.md lists the names.
 
     Args:
-        params: a pytree of arrays, or of their shapes.
-        layout: for parameters that the names do not explain, or to overrule them: a mapping by path, in which `*` stands
-            for any characters, or a function of path and shape.
+        params: a pytree of arrays, or of `jax.ShapeDtypeStruct`s.
+        layout: layouts for parameters whose names do not decide, or to override them: a mapping by path, in which `*`
+            stands for any characters, or a function of path and shape.
         heads: paths of output heads with other names, `*` allowed.
-        scanned: paths below which the first axis is the layers', as `flax.linen.scan` stacks them, `*` allowed.
+        scanned: paths of parameters whose first axis counts layers, as `flax.linen.scan` stacks them, `*` allowed.
 
     Raises:
-        ValueError: a parameter that needs a layout, or a path that does not exist.
+        ValueError: a parameter needs a layout, or a path does not exist.
+        TypeError: a leaf is not an array.
 
     Example:
         >>> import jax.numpy as jnp
@@ -83,7 +84,7 @@ def in_stack(route: Route) -> Route:
 
 
 class Leaf:
-    """One layer's parameter, by its path; nnx's end in `value`."""
+    """One layer's parameter, by its path. Paths of nnx end in `value`."""
 
     def __init__(self, name: str, shape: tuple[int, ...]) -> None:
         self.name, self.shape = name.removesuffix(".value"), shape
@@ -91,13 +92,13 @@ class Leaf:
 
     @property
     def is_vector(self) -> bool:
-        """Whether it is no matrix, whatever its shape."""
+        """Whether it is a vector: a bias or a norm of any shape, or fewer than two axes longer than 1."""
         norm = self.last == "weight" and any(NORM.search(part) for part in self.parents[-1:])
         return sum(n > 1 for n in self.shape) < 2 or norm or bool(VECTOR.fullmatch(self.last))
 
     @property
     def is_embedding(self) -> bool:
-        """Whether it is a table of vectors. A kernel below such a name is a patch embedding's, a matrix."""
+        """Whether it is a table of vectors. A kernel under such a name belongs to a patch embedding, and is a matrix."""
         if self.last == "kernel" or len(self.shape) > 3:
             return False
         return any(EMBEDDING.search(part) for part in (self.last, *self.parents[-1:]))

@@ -1,7 +1,7 @@
-"""The rules as factories, with optax's first argument and the core's names for the rest.
+"""The rules as factories, with optax's first argument and the core's names for the others.
 
-Every factory has a real signature, so `optax.inject_hyperparams` works: it makes arrays of all numbers that it finds.
-Structural numbers therefore default to None, which stands for the rule's own default.
+Every factory has an explicit signature, so `optax.inject_hyperparams` works. It turns every number that it finds into an
+array. Structural numbers therefore default to None, which means the rule's own default.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from deva_core.messages import answered, brief
 from deva_jax._transform import transform
 
 Value = float | jax.Array | Callable[[Any], Any]
-"""A number, a 0-d array or a schedule: a callable of the number of updates made."""
+"""A number, a 0-d array or a schedule: a function of the number of updates made."""
 
 
 OTHERS = "the second is ns_coeffs in optax.contrib.muon"
@@ -26,7 +26,7 @@ def given(**values: Any) -> dict[str, Any]:
     """The structural arguments that are not None.
 
     Raises:
-        TypeError: one of them is an array.
+        TypeError: an argument is an array.
     """
     for name, value in values.items():
         if isinstance(value, jax.Array):
@@ -55,7 +55,14 @@ def muon(
     compute_dtype: Any = "auto",
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
-    """Muon: momentum, orthogonalised. `deva_core.Muon` describes the hyperparameters, `transform` the rest.
+    """Muon for matrices, AdamW for everything else: orthogonalised momentum as an optax transformation.
+
+    `deva_core.Muon` describes the hyperparameters and gives the source, `transform` the other arguments. `vector_rule=`
+    replaces AdamW. Updates are finished changes that include the learning rate, in float32 (float64 for float64 parameters).
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain, or (in `init`) a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -107,7 +114,14 @@ def adago(
     compute_dtype: Any = "auto",
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
-    """AdaGO: Muon's direction, AdaGrad-Norm's step length. `deva_core.AdaGO` describes the hyperparameters.
+    """AdaGO for matrices, AdamW for everything else: Muon's direction with AdaGrad-Norm's step length.
+
+    `deva_core.AdaGO` describes the hyperparameters and gives the source, `transform` the other arguments. Updates are
+    finished changes that include the learning rate, in float32 (float64 for float64 parameters).
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain, or (in `init`) a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -169,7 +183,14 @@ def deva(
     compute_dtype: Any = "auto",
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
-    """DeVA: decoupled variance adaptation over the spectral norm. `deva_core.DeVA` describes the hyperparameters.
+    """DeVA for matrices, DeVAVector for everything else: decoupled variance adaptation.
+
+    `deva_core.DeVA` describes the hyperparameters and gives the source, `transform` the other arguments. Updates are
+    finished changes that include the learning rate, in float32 (float64 for float64 parameters).
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain, or (in `init`) a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -220,7 +241,14 @@ def deva_vector(
     nesterov: bool = False,
     bias_correction: bool = True,
 ) -> optax.GradientTransformation:
-    """DeVA over the ℓ∞ norm, for every parameter. `deva_core.DeVAVector` describes the hyperparameters.
+    """DeVA over the ℓ∞ norm, for every parameter.
+
+    `deva_core.DeVAVector` describes the hyperparameters and gives the source. Updates are finished changes that include the
+    learning rate, in float32 (float64 for float64 parameters).
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import jax.numpy as jnp
@@ -252,7 +280,14 @@ def adamw(
     eps: Value = 1e-8,
     weight_decay: Value = 0.01,
 ) -> optax.GradientTransformation:
-    """AdamW, for every parameter. `deva_core.AdamW` describes the hyperparameters.
+    """AdamW for every parameter.
+
+    `deva_core.AdamW` describes the hyperparameters and gives the source. Updates are finished changes that include the
+    learning rate, in float32 (float64 for float64 parameters).
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import jax.numpy as jnp

@@ -60,7 +60,7 @@ def resting(p: Parameter, W: jax.Array, slot: Any, sharding: Any, mesh: Any) -> 
 
 
 class Placed:
-    """A transformation's two functions, `init` and `update`, with what they return in its place."""
+    """A transformation's two functions, `init` and `update`, which place their results on the right devices."""
 
     def __init__(self, functions: Any) -> None:
         self.plain, self.sharding = functions, functions.sharding
@@ -93,7 +93,7 @@ class Placed:
 
     def init(self, params: Any) -> Any:
         """The state before the first update."""
-        self.plain.assignment(named(params)[0])  # which refuses leaves that are no arrays, by their names
+        self.plain.assignment(named(params)[0])  # raises an error that names leaves other than arrays
         mesh = explicit_mesh(params, self.sharding)
         if mesh is None:
             state = self.plain.init(params)

@@ -1,4 +1,4 @@
-"""The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out, JAX between."""
+"""The entry point for conformance runs and portable state: NumPy arrays in and out, computed by JAX."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +19,7 @@ from deva_jax._transform import transform
 
 
 class Run:
-    """An optimizer with its parameters. Nothing handed in is kept or written, nothing handed out is live."""
+    """An optimizer with its parameters. It copies every array that it takes or returns."""
 
     def __init__(
         self, optimizer: optax.GradientTransformation, params: Mapping[str, np.ndarray], compiled: bool
@@ -27,7 +27,7 @@ class Run:
         self._wide = any(np.asarray(W).dtype == np.float64 for W in params.values())
         self._optimizer = optimizer
         self.traces = 0
-        """How often the step was traced; once, however many steps, unless gradients go missing."""
+        """How often the step was traced: once for any number of steps, unless the set of missing gradients changes."""
 
         def step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
             self.traces += 1
@@ -40,7 +40,7 @@ class Run:
             self._state: Any = optimizer.init(self._params)
 
     def _precision(self) -> AbstractContextManager:
-        """JAX computes in float64 only where it is allowed to."""
+        """The context in which JAX computes in float64, if parameters are float64."""
         return jax.enable_x64(True) if self._wide else nullcontext()
 
     def step(self, grads: Mapping[str, np.ndarray | None]) -> None:
@@ -70,13 +70,13 @@ class Run:
             save(path, self._optimizer, self._params, self._state)
 
     def load(self, path: Any, rename: Rename = None) -> None:
-        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        """Continue from a portable checkpoint. On an error the run keeps its state."""
         with self._precision():
             self._state = load(path, self._optimizer, self._params, rename)
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
-    """`optax.apply_updates`, with parameters that have no update left alone."""
+    """`optax.apply_updates`, which leaves parameters without an update alone."""
     old = {name: W for name, W in params.items() if updates[name] is not None}
     new: Any = optax.apply_updates(old, {name: updates[name] for name in old})
     return {**params, **new}
@@ -91,15 +91,19 @@ def start(
     compiled: bool | None = None,
     replacements: bool = True,
 ) -> Run:
-    """Begin a run of a rule over named parameters in JAX, computed in their dtypes.
+    """Start a run of a rule over named NumPy parameters, computed by JAX.
 
     Args:
-        rule: for matrices `(…, out, in)`; axes before the last two are batch axes.
-        params: the initial parameters by name; copied.
-        vector_rule: for the rest.
+        rule: the rule for matrices `(…, out, in)`; axes before the last two are batch axes.
+        params: the initial parameters by name, float64, float32, bfloat16 or float16; they are copied and keep their dtype.
+        vector_rule: the rule for everything else, as in `transform`.
         layout: as in `transform`.
         compiled: False runs the step without `jax.jit`.
         replacements: False switches this backend's fast paths off.
+
+    Raises:
+        ValueError: a parameter does not fit its layout.
+        TypeError: `rule` or `vector_rule` is not a rule, or a parameter is not an array of real floats.
 
     Example:
         >>> import numpy as np
@@ -122,7 +126,7 @@ def start(
 
 
 def operations() -> Operations:
-    """What runs compute with; float64 only where it is allowed to."""
+    """The backend and conversions that runs use, with the context in which JAX keeps float64."""
     return Operations(
         backend=backend(platform=jax.default_backend()),
         asarray=jnp.array,

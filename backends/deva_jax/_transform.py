@@ -1,4 +1,4 @@
-"""The host: an optax `GradientTransformation` that runs a rule on matrices and another on the rest."""
+"""The host: an optax `GradientTransformation` that runs one rule on matrices and another on every other parameter."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -36,11 +36,14 @@ Params = Any
 """A pytree of arrays."""
 
 ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
-PARTITION = "leave what is not trained out of the parameters, as equinox.filter(model, equinox.is_inexact_array) does"
+PARTITION = "remove everything that is not trained, as equinox.filter(model, equinox.is_inexact_array) does"
 
 
 class RuleState(NamedTuple):
-    """The transformation's state: `count` updates made (schedules are called with it), and a slot at each leaf.
+    """The transformation's state: `count`, the number of updates made so far, and `slots`, one at each leaf.
+
+    Schedules get `count`. `slots` has the parameters' structure; each slot has its own `step`, which counts that leaf's
+    gradients, and the rule's `state`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -71,12 +74,12 @@ def jax_layout(name: str, shape: tuple[int, ...]) -> tuple[Any, str]:
 
 
 def lean(state: Any) -> Any:
-    """A state with None for arrays without entries, which fields that a rule does not use are: orbax saves no such arrays."""
+    """A state with None instead of empty arrays, which unused fields hold: orbax cannot save empty arrays."""
     return jax.tree.map(lambda x: x if x.size else None, state)
 
 
 def rebuilt(like: Any, given: Any) -> Any:
-    """What `lean` made of a slot, undone. `flax.nnx` returns named tuples as mappings, without what was None."""
+    """The inverse of `lean`. `flax.nnx` returns named tuples as mappings, without the fields that were None."""
     if isinstance(like, tuple | dict):
         keyed = like if isinstance(like, dict) else like._asdict()  # pyright: ignore[reportAttributeAccessIssue]
         get = given.get if isinstance(given, Mapping) else lambda name: getattr(given, name)
@@ -86,7 +89,7 @@ def rebuilt(like: Any, given: Any) -> Any:
 
 
 def as_given(given: Any, slot: Slot) -> Any:
-    """A new slot in the containers of the old one: `optax.MultiSteps` chooses between the two."""
+    """A new slot in the old one's containers: `optax.MultiSteps` selects between the two, leaf by leaf."""
     slot = slot._replace(state=lean(slot.state))
     if isinstance(given, Slot):
         return slot
@@ -104,10 +107,10 @@ def check_leaves(leaves: dict[str, Any]) -> None:
 
 
 def check_kind(state: Any) -> None:
-    """Raise unless `state` is one of this package."""
+    """Raise unless `state` is a state of this package."""
     if not hasattr(state, "count") or not hasattr(state, "slots"):
         raise TypeError(
-            f"the state must be what this transformation's init(params) or update returned, got {brief(state)}: of a chain "
+            f"the state must be what this transformation's init(params) or update returned, got {brief(state)}: for a chain "
             "or inject_hyperparams pass the inner state; import_state takes over optax's"
         )
 
@@ -125,7 +128,7 @@ def slots_by_name(leaves: dict[str, Any], structure: Any, state: Any) -> dict[st
 
 
 def check_slot(p: Parameter, slot: Any) -> None:
-    """Raise unless a slot can be the parameter's; of containers that others made of it, only those with our fields."""
+    """Raise unless a slot can be the parameter's. Containers of other libraries are checked only if they have our fields."""
     state: Any = getattr(slot, "state", None)
     parts: dict[str, Any] = state if isinstance(state, dict) and p.blocks != ("",) else {"": state}
     if all(hasattr(part, "_fields") for part in parts.values()):
@@ -162,7 +165,7 @@ class Transform:
         return table(parameters.values(), lambda p: None if p.rule.matrix else follows)
 
     def filled(self, p: Parameter, W: Any, slot: Any) -> Slot:
-        """A parameter's slot as rules take it."""
+        """A parameter's slot with empty arrays for None, as rules expect it."""
         check_slot(p, slot)
         if isinstance(slot, Slot) and all(
             x is not None for x in jax.tree.leaves(slot.state, is_leaf=lambda x: x is None)
@@ -187,7 +190,7 @@ class Transform:
         return RuleState(jnp.zeros((), jnp.int32), structure.unflatten(slots))
 
     def update(self, updates: Params, state: Any, params: Params | None = None) -> tuple[Params, Any]:
-        """The deltas to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
+        """The changes to add, in working precision (`optax.apply_updates` rounds once); None where there is no gradient."""
         if params is None:
             raise ValueError("the update depends on the parameters: call update(grads, state, params)")
         check_kind(state)
@@ -211,7 +214,7 @@ class Transform:
         return deltas, RuleState(state.count + 1, structure.unflatten(list(slots.values())))
 
     def observed(self, updates: Any, state: RuleState, params: Params) -> tuple[Any, RuleState, dict[str, Telemetry]]:
-        """`update`, and what was seen of it."""
+        """`update` and its telemetry."""
         with observe() as seen:
             return *self.update(updates, state, params), seen
 
@@ -224,7 +227,7 @@ def check_rules(rule: Any, vector_rule: Any, layout: Any) -> None:
         check_arrays("deva_jax", half, ARRAYS)
     if isinstance(layout, Mapping) and set(layout) == {"layout", "weight_decay_mask"}:
         raise TypeError(
-            "deva_jax: layout is what routes(params) returned, which is both arguments: give **routes(params)"
+            "deva_jax: layout must be a layout, got what routes(params) returned, which is two arguments: give **routes(params)"
         )
 
 
@@ -242,31 +245,35 @@ def transform(
     platform: str | None = None,
     stack_sharding: Any = None,
 ) -> optax.GradientTransformation:
-    """Any `deva_core` rule as an optax transformation: the update is the finished delta, learning rate inside.
+    """Any `deva_core` rule as an optax transformation.
 
-    Parameters and state may be donated to the jitted step (`jax.jit(step, donate_argnums=…)`). Equal leaves are stacked
-    inside it, so that it compiles no slower for many layers than for one.
+    The update is the finished change and includes the learning rate. It is float32, or float64 for float64 parameters. You
+    may donate parameters and state to the jitted step (`jax.jit(step, donate_argnums=…)`). Inside it, leaves of equal shape
+    are stacked, so that many layers compile as fast as one.
 
     Args:
-        rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
-        vector_rule: for the rest; `AdamW()`, beside DeVA `DeVAVector()`.
-        vector_learning_rate: the vector rule's: a number, an array or a schedule. Without it an lr given in `vector_rule`
-            is exact, and otherwise the matrix rule's counts, times `rule.vector_lr_ratio`: number, schedule or injected.
-        layout: how leaves are matrices: a pattern, a mapping by dotted path or a tree of patterns, or a function of
-            path and shape. Without one, `weight` is (out, in), all other leaves are (in, out); three axes are an error.
-            `routes(params)` makes one, and a mask, for the names of flax and equinox.
-        weight_decay_mask: what decays: a mapping by path or a tree of bools, or a function of path and shape; by default
-            everything, as its rule says.
-        compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
-            accelerators), a dtype or its name. Never narrows float64.
-        default_layout: the convention for leaves that `layout` does not name.
+        rule: the rule for matrices. A vector rule (`AdamW`) takes every parameter.
+        vector_rule: the rule for everything else: by default `DeVAVector()` with `DeVA`, otherwise `AdamW()`. Without an lr
+            it uses the matrix rule's (number, schedule or injected array) times `rule.vector_lr_ratio`. An lr given here
+            is used as it is.
+        vector_learning_rate: the vector rule's lr, overriding `vector_rule`: a number, an array or a schedule.
+        layout: how leaves form matrices: a pattern, a mapping by dotted path or a tree of patterns, or a function of
+            path and shape. By default `weight` is (out, in), every other leaf is (in, out), and three axes raise an error.
+            `routes(params)` makes a layout and a decay mask from the names of flax and equinox.
+        weight_decay_mask: which leaves decay: a mapping by path or a tree of bools, or a function of path and shape. By
+            default all decay as their rule says.
+        compute_dtype: the dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
+            accelerators), a dtype or its name. It never narrows float64.
+        default_layout: the convention for leaves that `layout` does not name: a function of path and shape.
         replacements: False switches this backend's fast paths off.
         platform: where the step will run, if not on the default device (as with `jax.export`): `"cuda"`, `"tpu"`, ….
-        stack_sharding: the devices among which matrices are divided inside `jax.jit`: a `NamedSharding` of a first axis, such
+        stack_sharding: divides matrices among devices inside `jax.jit`: a `NamedSharding` of a first axis, such
             as `NamedSharding(mesh, PartitionSpec("data"))`, or the name of an axis of the mesh in use.
 
     Raises:
-        ValueError: an option outside its domain; in `init` and `update`, parameters, gradients or layouts that do not fit.
+        ValueError: an option is outside its domain; in `init` and `update`: parameters, gradients, state or layouts do not
+            belong together.
+        TypeError: an argument has the wrong type or an unknown name; in `init`: a leaf is not an array of real floats.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -299,9 +306,14 @@ def explain(
     layout: Any = None,
     weight_decay_mask: Any = None,
 ) -> str:
-    """A table of every parameter, as `transform` with the same arguments sees them before the first update.
+    """A table of every parameter: its layout, its rule, how far a step moves it, and why.
 
-    Its layout, its rule, how far that moves it, and why (`deva_core.explain.explain`).
+    Pass the same arguments as to `transform`. The learning rates are those of the first update. docs/routing.md explains the
+    columns.
+
+    Raises:
+        ValueError: a parameter needs a layout, or an argument names a parameter that does not exist.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import jax.numpy as jnp

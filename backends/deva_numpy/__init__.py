@@ -1,7 +1,7 @@
 """deva_numpy: the rules on NumPy arrays.
 
-`Optimizer` is `deva_core.Optimizer` on NumPy; `save` and `load` its portable checkpoint;
-`start` is the entry point `deva.backends:numpy`.
+`Optimizer` is `deva_core.Optimizer` with NumPy's fast paths. `save` and `load` handle the portable checkpoint. `start` is the
+entry point `deva.backends:numpy`.
 """
 
 from deva_numpy._checkpoint import load as load

@@ -17,17 +17,17 @@ from deva_core.tree import named_leaves
 
 
 def check_own(optimizer: Any) -> None:
-    """Raise unless `optimizer` is a functional one."""
+    """Raise unless `optimizer` is a `deva_core.Optimizer`."""
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"the optimizer must be one such as deva_numpy.Optimizer(Muon()), got {brief(optimizer)}")
+        raise TypeError(f"optimizer must be an optimizer such as deva_numpy.Optimizer(Muon()), got {brief(optimizer)}")
 
 
 def entries(parameters: Mapping[str, Parameter], state: OptimizerState) -> dict[str, Entry]:
-    """The state in plain terms."""
+    """The state as checkpoint entries."""
     check_kind(state)
     for name, slot in state.slots.items():
         if name not in parameters:
-            raise ValueError(f"the state has a slot of {name!r}, but no parameter is named so; call init again")
+            raise ValueError(f"the state has a slot for {name!r}, but no parameter has that name; call init again")
         check_state(parameters[name], fields(slot.state), "save the state of this optimizer and these parameters")
     return {
         name: Entry(
@@ -41,7 +41,20 @@ def entries(parameters: Mapping[str, Parameter], state: OptimizerState) -> dict[
 
 
 def save(path: Any, optimizer: Optimizer, params: Any, state: OptimizerState) -> None:
-    """Write an optimizer's state (not the parameters) as one portable file, whole or not at all.
+    """Write an optimizer's state (without the parameters) to one portable file, completely or not at all.
+
+    Arrays of other libraries work too, if `numpy.array` can read them. docs/checkpoints.md describes the format.
+
+    Args:
+        path: the file, in an existing folder; an existing file is replaced.
+        optimizer: a `deva_numpy.Optimizer` or `deva_core.Optimizer`.
+        params: the parameters that the state belongs to.
+        state: the optimizer's state.
+
+    Raises:
+        TypeError: `optimizer` or `state` has the wrong type.
+        ValueError: the state belongs to other parameters or to another rule.
+        OSError: the file cannot be written.
 
     Example:
         >>> import tempfile, numpy as np
@@ -60,10 +73,20 @@ def save(path: Any, optimizer: Optimizer, params: Any, state: OptimizerState) ->
 
 
 def load(path: Any, optimizer: Optimizer, params: Any, rename: Rename = None) -> OptimizerState:
-    """The state of a file that any backend wrote, for this optimizer and these parameters.
+    """Read a state from a portable file that any backend wrote, for this optimizer and these parameters.
+
+    The state's arrays are NumPy arrays.
+
+    Args:
+        path: the file.
+        optimizer: a `deva_numpy.Optimizer` or `deva_core.Optimizer`, with the rules and layouts of the saved one.
+        params: the parameters, with the shapes of the saved ones.
+        rename: a mapping or a function from parameter names in the file to names here.
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+        TypeError: `optimizer` or `rename` has the wrong type.
+        OSError: the file cannot be read.
 
     Example:
         >>> import tempfile, numpy as np

@@ -12,11 +12,11 @@ from deva_numpy._replacements import REPLACEMENTS
 
 BACKEND = Backend(xp=xp, replacements=REPLACEMENTS, costs=Costs(form="auto", stacked_rows=64))
 PLAIN = Backend(xp=xp)
-"""Without fast paths."""
+"""NumPy's backend without fast paths."""
 
 
 class Optimizer(CoreOptimizer):
-    """`deva_core.Optimizer` for NumPy arrays.
+    """`deva_core.Optimizer` for NumPy arrays, with fast paths. It takes the same arguments and raises the same errors.
 
     Example:
         >>> import numpy as np
@@ -30,5 +30,5 @@ class Optimizer(CoreOptimizer):
     """
 
     def backend_of(self, leaves: Mapping[str, Any]) -> Backend:
-        """The backend given, or NumPy's with its fast paths."""
+        """The `backend` argument, or NumPy's with its fast paths."""
         return self.backend or BACKEND

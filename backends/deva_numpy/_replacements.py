@@ -1,6 +1,6 @@
-"""Faster functions for core's replaceable ones: fewer passes over memory, part by part while a cache holds the part.
+"""Faster versions of core's replaceable functions: fewer passes over memory, in parts that fit into a cache.
 
-Nothing given is written: what core's functional host returns are new arrays.
+They write to none of their arguments: core's functional host returns new arrays.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from deva_core.elementwise import ema_and_ahead as plain_ema_and_ahead
 from deva_core.linalg import unit as plain_unit
 
 CACHED = 2**15
-"""Entries of a part."""
+"""The number of entries of a part."""
 
 RANGE = 2.0**-50, 2.0**50
-"""Norms whose square and whose parts' squares are far from float32's limits."""
+"""The range of norms whose squares, and whose parts' squares, stay far from float32's limits."""
 
 
 def parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -28,7 +28,7 @@ def parts(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 def in_one_piece(*arrays: np.ndarray) -> bool:
-    """Whether arrays of one dtype can be cut alike."""
+    """Whether arrays are contiguous and have one dtype, so that they can be cut in the same way."""
     return all(x.flags.c_contiguous and x.dtype == arrays[0].dtype for x in arrays)
 
 
@@ -44,7 +44,7 @@ def ema(average: np.ndarray, new: np.ndarray, beta: Any, b: Backend) -> np.ndarr
 
 
 def ema_and_ahead(average: np.ndarray, new: np.ndarray, beta: Any, b: Backend) -> tuple[np.ndarray, np.ndarray]:
-    """Both averages while the parts are at hand."""
+    """Both averages in one pass over the parts."""
     if not in_one_piece(average, new):
         return plain_ema_and_ahead.__wrapped__(average, new, beta, b)
     out, ahead = np.empty_like(average), np.empty_like(average)
@@ -69,7 +69,7 @@ def descent(direction: np.ndarray, length: Any, W: np.ndarray, decay: Any, b: Ba
 
 
 def multiply_add(beta: float, C: np.ndarray, alpha: float, A: np.ndarray, B: np.ndarray, b: Backend) -> np.ndarray:
-    """The sum in place of the product."""
+    """The sum, written over the product."""
     out = b.matmul(A, B)
     if alpha != 1:
         out *= alpha
@@ -78,15 +78,15 @@ def multiply_add(beta: float, C: np.ndarray, alpha: float, A: np.ndarray, B: np.
 
 
 def plus_identity(Z: np.ndarray, a: float, b: Backend) -> np.ndarray:
-    """Without a second matrix."""
+    """Adds to the diagonal, without a second matrix."""
     Q, k = Z.copy(), np.arange(Z.shape[-1])
     Q[..., k, k] += np.asarray(a, Z.dtype)
     return Q
 
 
 def unit(X: np.ndarray, dtype: Any, b: Backend) -> np.ndarray:
-    """Two passes where squares stay in range; elsewhere powers of two go first, which round nothing, so that all scales
-    give the same bits.
+    """Two passes where squares stay in range. Elsewhere X is first scaled by a power of two, which rounds nothing, so that
+    all scales give the same bits.
     """
     if X.ndim > 2 or X.dtype != np.float32 or not X.flags.c_contiguous:
         return plain_unit.__wrapped__(X, dtype, b)

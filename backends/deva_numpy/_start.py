@@ -1,4 +1,4 @@
-"""The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out."""
+"""The entry point for conformance runs and portable state: NumPy arrays in and out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ class _StackOptimizer(Optimizer):
 
 
 class Run:
-    """An optimizer with its parameters. Nothing handed in is kept or written, nothing handed out is live."""
+    """An optimizer with its parameters. It copies every array that it takes or returns."""
 
     def __init__(self, optimizer: Optimizer, params: Mapping[str, np.ndarray]) -> None:
         self._optimizer = optimizer
@@ -47,7 +47,7 @@ class Run:
         save(path, self._optimizer, self._params, self._state)
 
     def load(self, path: Any, rename: Rename = None) -> None:
-        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        """Continue from a portable checkpoint. On an error the run keeps its state."""
         self._state = load(path, self._optimizer, self._params, rename)
 
 
@@ -60,15 +60,19 @@ def start(
     compiled: bool | None = None,
     replacements: bool = True,
 ) -> Run:
-    """Begin a run of a rule over named NumPy parameters, computed in their dtypes.
+    """Start a run of a rule over named NumPy parameters.
 
     Args:
-        rule: for matrices `(…, out, in)`; axes before the last two are batch axes.
-        params: the initial parameters by name; copied.
-        vector_rule: for the rest.
+        rule: the rule for matrices `(…, out, in)`; axes before the last two are batch axes.
+        params: the initial parameters by name, float64, float32, bfloat16 or float16; they are copied and keep their dtype.
+        vector_rule: the rule for everything else, as in `deva_core.Optimizer`.
         layout: as in `deva_core.Optimizer`.
-        compiled: NumPy compiles nothing; True is refused.
+        compiled: must be None or False, because NumPy compiles nothing.
         replacements: False switches this backend's fast paths off.
+
+    Raises:
+        ValueError: `compiled` is True, or a parameter does not fit its layout.
+        TypeError: `rule` or `vector_rule` is not a rule, or a parameter is not an array of real floats.
 
     Example:
         >>> import numpy as np
@@ -80,13 +84,13 @@ def start(
         1
     """
     if compiled:
-        raise ValueError("the numpy backend has nothing to compile: leave compiled out or False")
+        raise ValueError("compiled must be None or False: the numpy backend compiles nothing")
     backend = BACKEND if replacements else PLAIN
     return Run(_StackOptimizer(rule, vector_rule, layout, backend), params)
 
 
 def operations() -> Operations:
-    """What runs compute with."""
+    """The backend and conversions that runs use."""
     return Operations(backend=BACKEND, asarray=np.array, asnumpy=np.array)
 
 

@@ -1,8 +1,9 @@
 """deva_torch: the rules as `torch.optim.Optimizer`s.
 
-`Muon`, `AdaGO`, `DeVA` (with a vector rule for what is no matrix), `DeVAVector`, `AdamW`; `RuleOptimizer` for a rule of
-your own; `param_groups` routes a model by module type; `save` and `load` the portable checkpoint; `start` is the entry
-point `deva.backends:torch`.
+`Muon`, `AdaGO` and `DeVA` step matrices, and every other parameter by a vector rule; `DeVAVector` and `AdamW` step every
+parameter. `RuleOptimizer` runs a rule of your own. `param_groups` routes a model's parameters by module type. `save` and
+`load` handle the portable checkpoint, `import_state` and `export_state` other optimizers' state. `start` is the entry point
+`deva.backends:torch`.
 """
 
 from deva_torch._checkpoint import load as load

@@ -31,7 +31,7 @@ def is_captured(slot: Mapping[str, Any]) -> bool:
 def cond(predicate: Any, true: Callable, false: Callable, *operands: Any) -> Any:
     """A branch that Python takes; one that a tensor would decide is refused."""
     if isinstance(predicate, torch.Tensor):
-        raise RuntimeError(f"capturable=True: a rule branches on a tensor, which a captured graph cannot: {INSTEAD}")
+        raise RuntimeError(f"capturable=True: a rule branches on a tensor, which a captured graph cannot do: {INSTEAD}")
     return eager_cond(predicate, true, false, *operands)
 
 
@@ -42,7 +42,7 @@ def check(named: Iterable[tuple[str, Parameter]], stochastic: bool, ranks: Any) 
             'capturable=True: rounding="stochastic" draws a seed in Python, which a captured graph would repeat: use "kahan"'
         )
     if ranks:
-        raise ValueError("capturable=True: parameters on several ranks exchange parts in Python: leave capturable out")
+        raise ValueError("capturable=True: ranks exchange parts of parameters in Python: leave capturable out")
     for name, parameter in named:
         if parameter.rule.branches:
             raise ValueError(f"capturable=True: {reason(name, parameter.rule)}: {INSTEAD}; or capture Muon or AdaGO")
@@ -51,8 +51,8 @@ def check(named: Iterable[tuple[str, Parameter]], stochastic: bool, ranks: Any) 
 def reason(name: str, rule: Rule) -> str:
     """Why a branching rule is refused."""
     return (
-        f"{type(rule).__name__}, the rule of {name!r}, does in some steps what it does not in others (it may call b.cond), "
-        "and a captured graph repeats one step"
+        f"{type(rule).__name__}, the rule of {name!r}, computes different things in different steps (it may call b.cond), "
+        "but a captured graph repeats one step"
     )
 
 
@@ -61,6 +61,6 @@ def check_not_capturing(groups: Iterable[Mapping[str, Any]]) -> None:
     capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
     if capturing and not all(group["capturable"] for group in groups):
         raise RuntimeError(
-            "step() is called while a CUDA graph is captured, which would repeat this step's counts and numbers: "
+            "step() was called while a CUDA graph is captured, which would repeat this step's counts and numbers: "
             "construct the optimizer with capturable=True"
         )

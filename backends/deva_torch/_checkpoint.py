@@ -17,17 +17,17 @@ from deva_torch._precision import computed_with
 
 
 def entries(optimizer: RuleOptimizer, values: bool = True) -> dict[str, Entry]:
-    """The state in plain terms, created where it does not exist yet; all ranks call.
+    """The state as checkpoint entries; missing states are created. All ranks must call.
 
     Args:
-        optimizer: whose state.
-        values: False where shapes and dtypes are enough.
+        optimizer: the optimizer.
+        values: False if shapes and dtypes are enough.
     """
     optimizer.init_state()
     out = {}
     for (_, parameter, rule), state in zip(optimizer.live_rules(), optimizer.whole_states(values), strict=True):
         if parameter.name in out:
-            raise ValueError(f"two parameters are named {parameter.name!r}: a file needs a name for each")
+            raise ValueError(f"two parameters are named {parameter.name!r}: a checkpoint needs distinct names")
         slot = computed_with(state)
         tensors = {name: host(slot[name]) for name in parameter.field_names}
         out[parameter.name] = Entry(rule, str(parameter.layout or "vector"), int(slot["step"]), tensors)
@@ -35,17 +35,26 @@ def entries(optimizer: RuleOptimizer, values: bool = True) -> dict[str, Entry]:
 
 
 def host(x: torch.Tensor) -> np.ndarray:
-    """A tensor as NumPy's; of one without data, its shape and dtype at no cost in memory."""
+    """A tensor as a NumPy array; one without data (device `meta`) costs no memory."""
     if x.device.type == "meta":
         return np.broadcast_to(to_numpy(torch.zeros((), dtype=x.dtype, device="cpu")), tuple(x.shape))
     return to_numpy(x)
 
 
 def save(path: Any, optimizer: RuleOptimizer) -> None:
-    """Write an optimizer's state (not the parameters) as one portable file, whole or not at all.
+    """Write an optimizer's state (without the parameters) to one portable file, completely or not at all.
 
-    Construct the optimizer from named parameters: their names are the names in the file. Where parameters lie on several
-    ranks, all of them call and the first one writes.
+    Construct the optimizer from named parameters: the file uses their names. With parameters on several ranks, all ranks
+    must call and the first one writes. docs/checkpoints.md describes the format.
+
+    Args:
+        path: the file, in an existing folder; an existing file is replaced.
+        optimizer: an optimizer of this package.
+
+    Raises:
+        TypeError: `optimizer` is not an optimizer of this package.
+        ValueError: two parameters have the same name.
+        OSError: the file cannot be written.
 
     Example:
         >>> import tempfile, torch
@@ -59,7 +68,7 @@ def save(path: Any, optimizer: RuleOptimizer) -> None:
     count = max(int(group["count"]) for group in optimizer.param_groups)
     if optimizer.ranks and not optimizer.ranks.is_first:
         optimizer.init_state()
-        deque(optimizer.whole_states(), maxlen=0)  # this rank's parts are needed there, the whole is not here
+        deque(optimizer.whole_states(), maxlen=0)  # the first rank needs this rank's parts
     else:
         checkpoint.save(path, entries(optimizer), count, serialize)
     if optimizer.ranks:
@@ -67,10 +76,17 @@ def save(path: Any, optimizer: RuleOptimizer) -> None:
 
 
 def load(path: Any, optimizer: RuleOptimizer, rename: Rename = None) -> None:
-    """Continue from a file that any backend wrote. Refused, it leaves the optimizer as it was.
+    """Load an optimizer's state from a portable file that any backend wrote. On an error the optimizer keeps its state.
+
+    Args:
+        path: the file.
+        optimizer: an optimizer of this package, with the rules, shapes and layouts of the saved one.
+        rename: a mapping or a function from parameter names in the file to names here.
 
     Raises:
         CheckpointError: the file is corrupt or belongs to another optimizer; the message says what differs.
+        TypeError: `optimizer` or `rename` has the wrong type.
+        OSError: the file cannot be read.
 
     Example:
         >>> import tempfile, torch

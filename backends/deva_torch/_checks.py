@@ -15,17 +15,18 @@ from deva_torch._options import Options
 
 GIVE = "give model.named_parameters(), or param_groups(model)"
 NO_PARAMS = (torch.nn.Module, str, Mapping)
-"""What can be iterated over, or has parameters, and is none."""
+"""Types that can be iterated over or hold parameters, but are not parameters."""
 
 OWN = ("params", "rule", "layout", "name", "param_names", "initial_lr", "capturable", "maximize", "count", "foreach")
-"""What groups hold besides hyperparameters."""
+"""The group keys that are not hyperparameters."""
 
 
 def checked_params(owner: str, params: Any) -> Any:
-    """Parameters, named parameters or groups, as a list; a tensor as it is, which torch refuses in good words.
+    """Parameters, named parameters or groups, as a list. A tensor is returned as it is: torch's own error is clear.
 
     Raises:
-        TypeError, ValueError: something else, or nothing.
+        TypeError: `params` is something else.
+        ValueError: there are no parameters.
     """
     if isinstance(params, torch.Tensor):
         return params
@@ -50,7 +51,7 @@ def check_item(what: str, item: Any) -> None:
         check_group(what, item)
     elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
         if not isinstance(item[1], torch.Tensor):
-            raise TypeError(f"{what} is {item[0]!r} with {a(type(item[1]).__name__)} for a parameter: {GIVE}")
+            raise TypeError(f"{what} is {item[0]!r} with {a(type(item[1]).__name__)} instead of a parameter: {GIVE}")
     elif not isinstance(item, torch.Tensor):
         raise TypeError(f"{what} is {brief(item) if isinstance(item, str) else a(type(item).__name__)}: {GIVE}")
 
@@ -69,7 +70,7 @@ def check_group(what: str, group: Any) -> None:
         strange = next((item for item in params if not isinstance(item, torch.Tensor | tuple)), None)
     if strange is not None or params is None:
         got = brief(strange) if isinstance(strange, str | None) else a(type(strange).__name__)
-        raise TypeError(f'{what}: "params" of a group must be parameters or named parameters, got {got}: {GIVE}')
+        raise TypeError(f'{what}: "params" must be parameters or named parameters, got {got}: {GIVE}')
 
 
 def check_flags(owner: str, **flags: Any) -> None:
@@ -88,16 +89,15 @@ def check_process_group(owner: str, group: Any) -> None:
 
 
 def check_keys(group: Mapping[str, Any], rule: Rule) -> None:
-    """Look at a group's keys, of which torch allows any: what is probably meant for the optimizer is said.
+    """Check a group's keys. torch allows any, so warn of keys that look like ours but have no effect.
 
-    `use_muon` is refused: it decides between two optimizers, and ignored would step embeddings as matrices. Others only
-    warn: a key of the user's own (`lr_scale`, `param_names`) may look like a hyperparameter, and groups that come from
-    another optimizer bring all of its keys along.
+    `use_muon` is refused: it chooses between two optimizers, and ignoring it would step embeddings as matrices. Other keys
+    only warn: a user's own key (`lr_scale`) may look like a hyperparameter, and groups from another optimizer bring its keys.
     """
     if "use_muon" in group:
         raise ValueError(
-            'a param group has "use_muon", which means nothing here: layouts decide what is a matrix; give the groups '
-            'that had use_muon=False a "rule" of their own, {"params": ..., "rule": AdamW(lr=...)}'
+            'a param group has "use_muon", which deva_torch does not read: layouts decide which parameters are matrices. '
+            'Give each group that had use_muon=False a "rule": {"params": ..., "rule": AdamW(lr=...)}'
         )
     known = keys_of(type(rule))
     for key in sorted(map(str, group.keys() - known)):
@@ -107,7 +107,7 @@ def check_keys(group: Mapping[str, Any], rule: Rule) -> None:
 
 @cache
 def keys_of(rule_type: type[Rule]) -> frozenset[str]:
-    """What a group of a rule may say."""
+    """The keys that a rule's group may have."""
     names = set(hyperparameters(rule_type))
     if {"beta1", "beta2"} <= names:
         names = names - {"beta1", "beta2"} | {"betas"}
@@ -115,7 +115,7 @@ def keys_of(rule_type: type[Rule]) -> frozenset[str]:
 
 
 def hint_for(key: str, known: Collection[str]) -> str | None:
-    """What a key that nobody reads was probably meant to be; None for one of the user's own."""
+    """What a key without effect was probably meant to be; None for a key of the user's own."""
     if key in Options.__annotations__:
         return "it is an argument of the optimizer"
     if key in FOREIGN:
@@ -123,13 +123,13 @@ def hint_for(key: str, known: Collection[str]) -> str | None:
         if vector:
             return f'parameters for the vector rule go into a group with "rule": {vector[1]}'
         said = answer_for(key, known)
-        return said if said and named_in(said) else "it has no effect; docs/moving.md says what is called how here"
+        return said if said and named_in(said) else "it has no effect; docs/moving.md lists the names used here"
     close = nearest(key, known, 0.85)
     return None if close is None or close in key else f"did you mean {close!r}?"
 
 
 class Elsewhere:
-    """A name that a class does not have, with the place where it is."""
+    """A name that a class does not have: reading it raises an error that says where it is."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -143,7 +143,7 @@ def check_closure(closure: Any) -> None:
     if closure is not None and not callable(closure):
         raise TypeError(
             f"step(closure): the closure must be a function that returns the loss, got {brief(closure)}; gradients are "
-            "read from the parameters, so step() alone will do"
+            "read from the parameters, so step() alone is enough"
         )
 
 
@@ -151,4 +151,4 @@ def check_own(call: str, optimizer: Any, kind: type) -> None:
     """Raise unless `optimizer` is one of this package."""
     if not isinstance(optimizer, kind):
         got = f"{type(optimizer).__module__}.{type(optimizer).__name__}"
-        raise TypeError(f"{call}: the optimizer must be one of deva_torch, got {got.removeprefix('builtins.')}")
+        raise TypeError(f"{call}: the optimizer must be a deva_torch optimizer, got {got.removeprefix('builtins.')}")

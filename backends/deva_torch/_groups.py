@@ -18,13 +18,13 @@ from deva_core.parameter import Parameter
 from deva_core.vector_half import followed, times
 
 SCHEDULE = "<schedule>"
-"""What stands for a callable in a state dict, which holds primitives only."""
+"""What a state dict holds for a callable, since it holds primitives only."""
 
 RATIO = "vector_lr_ratio"
-"""In a group: the lr of its parameters under the vector rule, over the group's. None: the vector rule's own lr stands."""
+"""A group's key: the vector rule's lr divided by the group's. None: the vector rule uses its own lr."""
 
 OWN_LR = "has_own_lr"
-"""In a group until its ratio is found: whether its dict gave it an lr."""
+"""A group's key until its ratio is known: whether its dict had an lr."""
 
 
 def to_group(rule: Rule) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def restored_if_refused(groups: Iterable[Any]) -> Iterator[None]:
 
 
 def of_first_release(group: Mapping[str, Any], vector: Rule) -> dict[str, Any]:
-    """What a group of release 0.1.0, which held the lr at construction, says of the ratio."""
+    """The ratio in a group of release 0.1.0, which held the lr at construction."""
     if RATIO in group or "constructed_lr" not in group:
         return {}
     value, lr = getattr(vector, "lr", None), group["constructed_lr"]
@@ -118,9 +118,9 @@ def checked_ratio(group: Mapping[str, Any]) -> float | None:
 
 
 def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
-    """The vector rule as a group moves its parameters by it: its lr, and the weight decay where one was set on the group.
+    """The vector rule with the lr that its group gives it, and with the weight decay set on the group, if one was set.
 
-    Both rules with their callables resolved, or both as they are.
+    Either both rules have their callables resolved, or neither.
     """
     ratio = checked_ratio(group)
     if ratio is not None:
@@ -131,7 +131,7 @@ def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
 
 
 def unless_frozen(vector: Any, lr: Any) -> Any:
-    """The vector rule's own lr; 0 where the group's is, which freezes all of a group. A tensor is not read."""
+    """The vector rule's own lr; 0 where the group's is, which freezes all for each group. A tensor is not read."""
     if isinstance(lr, torch.Tensor) and not callable(vector.lr):
         return vector.lr * (lr != 0).to(lr.dtype)
     return vector.lr if isinstance(lr, torch.Tensor) or lr else 0.0
@@ -172,7 +172,7 @@ def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
         values["beta1"], values["beta2"] = two(rule_type, values["betas"])
     missing = next((name for name in hyperparameters(rule_type) if name not in values), None)
     if missing:
-        raise ValueError(f"a param group of {rule_type.__name__} has no {missing!r} any more: write it back")
+        raise ValueError(f"a param group of {rule_type.__name__} has no {missing!r} any more: restore it")
     entries = {name: values[name] for name in hyperparameters(rule_type)}
     tensors = {name: value for name, value in entries.items() if hasattr(value, "dtype")}
     rule = made(rule_type, {name: value for name, value in entries.items() if name not in tensors})
@@ -181,7 +181,7 @@ def from_group(rule_type: type[Rule], group: Mapping[str, Any]) -> Rule:
 
 
 def made(rule_type: type[Rule], values: Mapping[str, Any]) -> Rule:
-    """The rule of these values, made anew only where they are not those of a step before."""
+    """The rule with these values; rules of recent steps are reused."""
     try:
         return remembered(rule_type, **values)
     except TypeError:  # a list, which cannot be looked up, or what the rule refuses
@@ -197,7 +197,7 @@ def remembered(rule_type: type[Rule], /, **values: Any) -> Rule:
 def rules_at(
     group: Mapping[str, Any], default: Rule, backend_of: Callable[[torch.Tensor], Any]
 ) -> Callable[[Parameter, torch.Tensor], Rule]:
-    """The rules of a group at this step, each callable called once."""
+    """A group's rules at this step; each callable is called once."""
     own, devices, cache = rule_of(group, default), {}, {}
     rule = from_group(type(own), group)
 
@@ -218,7 +218,7 @@ def rules_at(
 
 
 def count_for(group: Mapping[str, Any], p: torch.Tensor) -> Any:
-    """What callables are given: the number of steps made; a captured one in the dtype of the arithmetic on p."""
+    """The argument of callables: the number of steps made; under capture a tensor in the dtype of p's arithmetic."""
     count = group["count"]
     return count.to(p.device, working_dtype(p.dtype, torch)) if isinstance(count, torch.Tensor) else count
 
@@ -231,7 +231,7 @@ def two(rule_type: type[Rule], betas: Any) -> tuple[Any, Any]:
 
 
 def without_callables(group: Mapping[str, Any]) -> dict[str, Any]:
-    """A group's entries with a mark in place of each callable, and its rule's name; its layouts belong to the model."""
+    """A group's entries with each callable replaced by a mark and its rule by its name, without its layouts."""
     return {key: mark(value) for key, value in group.items() if key != "layout"}
 
 
@@ -245,7 +245,7 @@ def mark(value: Any) -> Any:
 
 
 def with_callables(saved: Any, live: Any) -> Any:
-    """A saved entry, with the live callable where a mark stands."""
+    """A saved entry with its marks replaced by the live callables."""
     if isinstance(saved, tuple | list) and isinstance(live, tuple) and len(saved) == len(live):
         return tuple(with_callables(s, x) for s, x in zip(saved, live, strict=True))
     if isinstance(saved, torch.Tensor):

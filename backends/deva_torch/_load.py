@@ -13,7 +13,7 @@ from deva_core.parameter import Parameter
 from deva_torch._groups import RATIO, checked_ratio, from_group, of_first_release, rule_of, with_callables
 from deva_torch._precision import COMPENSATION
 
-SAVED = "a state dict is loaded by an optimizer of the rule, shapes and layouts that it was saved by"
+SAVED = "load a state dict into an optimizer with the rule, shapes and layouts that it was saved with"
 TAKEN_OVER = "import_state(optimizer, state_dict, source) takes over what docs/moving.md lists"
 
 
@@ -96,19 +96,19 @@ def check_parts(state: Any, groups: Any) -> None:
     named = next((key for key in state if isinstance(key, str)), None)
     if named is not None and not any(named in group["params"] for group in groups):
         raise ValueError(
-            f'"state" of the state dict is by name ({named!r}), not by number: torch.distributed.checkpoint writes such; '
-            "its set_optimizer_state_dict loads them"
+            f'"state" of the state dict has names as keys ({named!r}), but must have numbers: '
+            "load what torch.distributed.checkpoint wrote by its set_optimizer_state_dict"
         )
 
 
 def paired(saved: list[Any], live: list[Any]) -> list[tuple[Any, Any]]:
     """Saved groups with those here; as many of both, of as many parameters."""
     if len(saved) != len(live):
-        raise ValueError(f"the state dict has {len(saved)} param groups, here it has {len(live)}")
+        raise ValueError(f"the state dict has {len(saved)} param groups, but this optimizer has {len(live)}")
     for k, (one, other) in enumerate(zip(saved, live, strict=True)):
         if len(one["params"]) != len(other["params"]):
             raise ValueError(
-                f"group {k} of the state dict has {len(one['params'])} parameters, here it has {len(other['params'])}"
+                f"group {k} of the state dict has {len(one['params'])} parameters, but here it has {len(other['params'])}"
             )
     return list(zip(saved, live, strict=True))
 
@@ -117,14 +117,14 @@ def check_origin(k: int, saved: Mapping[str, Any], slots: list[Mapping[str, Any]
     """Raise unless the saved group is of this package: every group of it has these entries."""
     if not {"count", "decays_all", "constructed_lr"} & saved.keys():
         found = next((set(slot) for slot in slots if slot), set())
-        raise ValueError(f"group {k} is of another optimizer, not of deva_torch: {advice_for(found, rule, TAKEN_OVER)}")
+        raise ValueError(f"group {k} belongs to an optimizer outside deva_torch: {advice_for(found, rule, TAKEN_OVER)}")
 
 
 def check_group(k: int, saved: Mapping[str, Any], live: Mapping[str, Any], default: Any) -> None:
     """Raise unless the saved group is one of this rule, its values in their domains."""
     kind = type(rule_of(live, default))
     if saved.get("rule", kind.__name__) != kind.__name__:
-        raise ValueError(f"group {k} was optimised by {saved['rule']}, here it is by {kind.__name__}")
+        raise ValueError(f"group {k} was optimised by {saved['rule']}, but here it is optimised by {kind.__name__}")
     if not is_count(saved.get("count", 0)):
         raise ValueError(f"count of group {k} must be a number of steps, got {brief(saved['count'])}")
     entries = {key: continued(saved, live, key) for key in live}

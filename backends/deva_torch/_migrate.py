@@ -1,4 +1,4 @@
-"""Moving in and out: state of other torch optimizers, taken over and given back."""
+"""Moving in and out: import the state of other torch optimizers, and export it to them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,20 +19,22 @@ PeerLike = torch.optim.Optimizer | Mapping[str, Any]
 
 @torch.no_grad()
 def import_state(optimizer: RuleOptimizer, peer: PeerLike, source: str, step: int | None = None) -> list[str]:
-    """Take over the state of another torch optimizer: the names of the parameters that it had state for.
+    """Import another torch optimizer's state. Returns the names of the parameters whose state was imported.
 
-    Parameters are matched by identity; those of a state dict by name where both have names, else by order, as torch
-    does. Others keep the state that they have here, so that a peer for matrices and one for the rest can come one
-    after the other. Hyperparameters stay as they are here. Refused, it leaves everything as it was.
+    Parameters are matched by identity. Those of a state dict are matched by name if both sides have names, otherwise by
+    order, as in torch. Parameters without state in the peer keep theirs, so you can import from one peer for matrices and
+    then from another for the rest. Hyperparameters do not change. On an error the optimizer keeps its state. docs/moving.md
+    says what each import preserves.
 
     Args:
-        optimizer: where the state goes.
-        peer: the optimizer that has it, or its state dict.
-        source: whose format it is: `"torch"`, `"keller"`, `"moonlight"`, `"deva-authors"`, `"soap"`, `"adamw"`.
-        step: the steps made, where the peer does not count them; needed by schedules and bias corrections only.
+        optimizer: the optimizer that receives the state.
+        peer: the other optimizer, or its state dict.
+        source: the peer's format: `"torch"`, `"keller"`, `"moonlight"`, `"deva-authors"`, `"soap"` or `"adamw"`.
+        step: the number of steps made, if the peer does not count them. Only schedules and bias corrections need it.
 
     Raises:
-        ValueError: parameters, fields, shapes or meanings differ; the message says which. TypeError: no optimizer.
+        ValueError: parameters, fields, shapes or meanings differ; the message says which.
+        TypeError: `optimizer` or `peer` is not an optimizer.
 
     Example:
         >>> import torch
@@ -67,17 +69,19 @@ def import_state(optimizer: RuleOptimizer, peer: PeerLike, source: str, step: in
 
 @torch.no_grad()
 def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: str) -> dict[str, Any]:
-    """The state dict with which another torch optimizer goes on from here: `peer.load_state_dict(…)`.
+    """A state dict with which another torch optimizer continues: give it to `peer.load_state_dict`.
 
-    Nothing is changed, the peer neither. Its hyperparameters are its own, as constructed.
+    Neither optimizer changes. The state dict has the peer's own hyperparameters. docs/moving.md says what each export
+    preserves.
 
     Args:
-        optimizer: where the state is.
-        peer: an optimizer, built on some of the same parameters.
-        target: whose format it has, as in `import_state`.
+        optimizer: the optimizer that has the state.
+        peer: the other optimizer, constructed from some of the same parameters.
+        target: the peer's format, as `source` in `import_state`.
 
     Raises:
-        ValueError: a parameter that is not optimised here, or a state that the format cannot hold.
+        ValueError: the peer has a parameter that `optimizer` does not, or its format cannot hold the state.
+        TypeError: `optimizer` or `peer` is not an optimizer.
 
     Example:
         >>> import torch
@@ -113,11 +117,11 @@ def export_state(optimizer: RuleOptimizer, peer: torch.optim.Optimizer, target: 
 
 
 def check_whole(optimizer: RuleOptimizer) -> None:
-    """Refuse optimizers whose state is divided."""
+    """Raise if the optimizer's state is divided among ranks."""
     if optimizer.ranks:
         raise ValueError(
-            "state of parameters on several ranks is not moved between optimizers: move it in one process, "
-            "and carry it over in a portable checkpoint (deva_torch.save, deva_torch.load)"
+            "the state of parameters on several ranks cannot move between optimizers: move it in one process, "
+            "then carry it over in a portable checkpoint (deva_torch.save, deva_torch.load)"
         )
 
 
@@ -157,7 +161,7 @@ def saved_pairs(peer: Any, optimizer: RuleOptimizer) -> Iterable[tuple[torch.Ten
     ours = [p for group in optimizer.param_groups for p in group["params"]]
     if len(ours) != len(saved):
         raise ValueError(
-            f"the state dict is of {len(saved)} parameters, here there are {len(ours)}: pass the optimizer itself, or "
+            f"the state dict has {len(saved)} parameters, but here there are {len(ours)}: pass the optimizer itself, or "
             "construct both from named parameters"
         )
     return [(p, *found) for p, found in zip(ours, saved, strict=True)]
@@ -178,15 +182,17 @@ def check_known(p: torch.Tensor, ours: Mapping[torch.Tensor, Any], position: int
 
 
 def directions_of(optimizer: RuleOptimizer) -> dict[torch.Tensor, bool]:
-    """Whether each parameter climbs."""
+    """Each parameter's `maximize`."""
     return {p: bool(group["maximize"]) for group in optimizer.param_groups for p in group["params"]}
 
 
 def check_direction(name: str, own: bool, settings: Mapping[str, Any]) -> None:
-    """Raise if only one of both climbs: momentum has another sign there."""
+    """Raise if exactly one of them maximizes: its momentum has the opposite sign."""
     theirs = bool(settings.get("maximize", False))
     if own != theirs:
-        raise ValueError(f"the peer has maximize={theirs} for {name!r}, here it is {own}: momentum has another sign")
+        raise ValueError(
+            f"the peer has maximize={theirs} for {name!r}, but here it is {own}: momentum changes its sign"
+        )
 
 
 def on_device(peer: Peer, p: torch.Tensor) -> Peer:

@@ -1,4 +1,4 @@
-"""The host: a `torch.optim.Optimizer` that runs a rule on matrices and another on the rest."""
+"""The host: a `torch.optim.Optimizer` that runs one rule on matrices and another on every other parameter."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -33,42 +33,44 @@ OWN = (
     "_shards",
     "costs",
 )
-"""What a copy or a pickle takes along besides torch's own."""
+"""The attributes that a copy or a pickle keeps, besides torch's own."""
 
 
 class RuleOptimizer(Assigned):
-    """Any `deva_core` rule as a torch optimizer. `Muon`, `AdaGO`, `DeVA`, … are this with their own signatures.
+    """Any `deva_core` rule as a torch optimizer. `Muon`, `AdaGO`, `DeVA`, … are subclasses with their own signatures.
 
-    The rule's hyperparameters are entries of the param groups, where schedulers and users may change them. The vector
-    half's learning rate is `group["lr"] * group["vector_lr_ratio"]`; a group of vectors only, with an `"lr"` in its dict, is
-    moved by exactly that (docs/hosts.md).
+    Param groups hold the rule's hyperparameters, where schedulers and users may change them. The vector half's learning rate
+    is `group["lr"] * group["vector_lr_ratio"]`. A group that holds only vectors and has an `"lr"` in its dict uses exactly
+    that (docs/hosts.md). Arithmetic and state are float32, or float64 for float64 parameters.
 
     Args:
-        params: parameters, named parameters or param groups. Names make layouts by name possible. A group may have
-            hyperparameters of its own, or under `"rule"` a rule: `{"params": …, "rule": AdamW(lr=1e-3)}`; and a
-            `"layout"`, which goes before the argument. `param_groups(model)` makes groups by module type.
-        rule: for matrices. A rule for vectors (`AdamW`) gets every parameter.
-        vector_rule: a `deva_core` rule for the rest; `AdamW()`, beside DeVA `DeVAVector()`. Without an lr it follows the
-            matrix rule's; an lr given there is exact at construction and then follows `group["lr"]` in proportion.
-        vector_learning_rate: the vector rule's lr, whatever `vector_rule` says: a number, a 0-d tensor or a callable of the
-            number of steps made, which is exact.
-        layout: how parameters are matrices: a pattern, a mapping by name, or a function of name and shape. Without
-            one, two axes are (out, in), four and five are convolutions, and three are an error.
-        compute_dtype: dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
-            accelerators), a dtype or its name. Never narrows float64.
-        state_dtype: `"bfloat16"` keeps momenta so between steps; None and `"float32"` keep them as they are computed.
-        rounding: of bfloat16 and float16 parameters: to the `"nearest"`; `"stochastic"`, on average right; `"kahan"`,
-            what a parameter's bits do not hold beside it in the state, so that nothing is lost.
-        generator: where stochastic rounding draws its seeds; a CPU generator, None for torch's global one.
-        foreach: False steps parameters one by one, equal ones otherwise in stacks.
-        capturable: counts of steps are tensors on the parameters' device, and `step` reads no value, so that a CUDA graph
-            can capture it. Not for DeVA, whose steps differ. An entry of groups, as in torch's own optimizers.
-        maximize: climb instead of descend.
-        process_group: ranks that hold the same plain parameters (as under DDP) and divide the work on them: each matrix
-            is stepped, and its state kept, by one of them. DTensors (FSDP2) divide their work without being asked.
+        params: parameters, named parameters or param groups. Layouts by name and portable checkpoints need names. A group
+            may set its own hyperparameters, its own rule, `{"params": …, "rule": AdamW(lr=1e-3)}`, and a `"layout"`, which
+            overrides the argument. `param_groups(model)` makes groups by module type.
+        rule: the rule for matrices. A vector rule (`AdamW`) takes every parameter.
+        vector_rule: the `deva_core` rule for everything else: by default `DeVAVector()` with `DeVA`, otherwise `AdamW()`.
+            Without an lr it follows the matrix rule's. An lr given here holds at construction, and then changes in
+            proportion to `group["lr"]`.
+        vector_learning_rate: the vector rule's lr, overriding `vector_rule`: a number, a 0-d tensor, or a function of the
+            number of steps made, which is used as it is.
+        layout: how parameters form matrices: a pattern, a mapping by name, or a function of name and shape. By default two
+            axes are (out, in), four and five are convolutions, and three raise an error.
+        compute_dtype: the dtype of the Newton–Schulz products: `"auto"` (the working dtype on CPUs, bfloat16 on
+            accelerators), a dtype or its name. It never narrows float64.
+        state_dtype: `"bfloat16"` stores momenta in bfloat16 between steps; None and `"float32"` store them as computed.
+        rounding: how to round bfloat16 and float16 parameters: `"nearest"`; `"stochastic"`, without bias; or `"kahan"`, which
+            keeps the lost bits in the state and adds them back in the next step.
+        generator: the CPU generator that seeds stochastic rounding; None uses torch's global one.
+        foreach: False steps parameters one by one. By default parameters of equal shape step in stacks.
+        capturable: keep step counts in tensors on the parameters' device and read no values in `step`, so that a CUDA graph
+            can capture it. Not for DeVA, whose steps differ. Groups hold it, as in torch's own optimizers.
+        maximize: maximize the objective instead of minimizing it.
+        process_group: ranks that hold the same plain parameters (as under DDP) and divide the work: one of them steps each
+            matrix and keeps its state. DTensors (FSDP2) divide their work without this argument.
 
     Raises:
-        ValueError, TypeError: a hyperparameter outside its domain, or a parameter that needs a layout.
+        ValueError: a hyperparameter is outside its domain, or a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name, or a parameter is not a tensor of real floats.
 
     Example:
         >>> import torch
@@ -90,10 +92,14 @@ class RuleOptimizer(Assigned):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step. A parameter without a gradient stays as it is, decay included, and its step does not count.
+        """Make one step. A parameter without a gradient keeps its value, without decay, and its step count.
 
         Args:
-            closure: reevaluates the model and returns the loss.
+            closure: evaluates the model again and returns the loss, which `step` then returns.
+
+        Raises:
+            ValueError: a group holds a value outside its domain, or a gradient has the wrong shape. Nothing has changed.
+            TypeError: a gradient is sparse or not of real floats, or `closure` is not callable. Nothing has changed.
         """
         check_closure(closure)
         loss = None
@@ -125,17 +131,17 @@ class RuleOptimizer(Assigned):
         return self._traced.parts(work, self._slots(work), lambda p: traced_backend(*self._choices(p)), self._precision)
 
     def _stepping_backend(self, p: torch.Tensor) -> Any:
-        """As the step computes: where a graph may capture it, no tensor chooses a branch."""
+        """The backend of a step. If a graph may capture it, branches on tensors raise an error."""
         b = self._backend(p)
         return replace(b, cond=cond) if any(group["capturable"] for group in self.param_groups) else b
 
     @property
     def _is_traceable(self) -> bool:
-        """Ranks talk to each other, and random bits come from a generator, outside of graphs."""
+        """Whether a compiled graph can hold the step. Communication and random seeds must stay outside."""
         return self._shards is None and self._precision.rounding != "stochastic"
 
     def _begun(self) -> list[Work]:
-        """The parameters that have gradients, all of which are in order; the step is counted."""
+        """The parameters with gradients, after all checks; counts the step."""
         check_not_capturing(self.param_groups)
         self.settle_counts()
         work = [item for group in self.param_groups for item in self._work(group)]
@@ -151,7 +157,7 @@ class RuleOptimizer(Assigned):
         return slots
 
     def settle_counts(self) -> None:
-        """Have the counts of what is captured on its device; new and loaded ones are numbers."""
+        """Move the step counts of capturable groups to their device; new and loaded counts are numbers."""
         for group in self.param_groups:
             if group["capturable"] and group["params"]:
                 group["count"] = on_device(group["count"], group["params"][0].device)
@@ -160,13 +166,13 @@ class RuleOptimizer(Assigned):
                         slot["step"] = on_device(slot["step"], p.device)
 
     def _work(self, group: Mapping[str, Any]) -> list[Work]:
-        """The parameters of a group that have gradients, each with its rule at this step."""
+        """A group's parameters that have gradients, each with its rule at this step."""
         rules, sign = self._rules(group), -1 if group["maximize"] else 1
         given = [(p, self._parameters[p], p.grad) for p in group["params"]]
         return [Work(p, q, G if sign > 0 else -G, rules(q, p)) for p, q, G in given if G is not None]
 
     def _slot(self, p: torch.Tensor, parameter: Parameter, rule: Rule) -> dict[str, Any]:
-        """A parameter's state, created at its first gradient, on the device where the parameter then is."""
+        """A parameter's state, created at its first gradient on the parameter's device."""
         slot = self.state[p]
         if not slot:
             slot |= {"step": 0, **initial(p, parameter, rule, self._backend(p), self._precision)}
@@ -174,7 +180,7 @@ class RuleOptimizer(Assigned):
 
     @torch.no_grad()
     def init_state(self) -> None:
-        """Create the states that do not exist yet, for those who want them before the first gradient."""
+        """Create all states now, instead of at each parameter's first gradient."""
         with without_autocast():
             if self._shards:
                 self._shards.create(list(self._live()), self.state)
@@ -182,9 +188,9 @@ class RuleOptimizer(Assigned):
                 self._slots(list(self._live()))
 
     def state_dict(self) -> dict[str, Any]:
-        """State and groups, as names and primitives (`torch.load(weights_only=True)`); callables are only marked.
+        """State and groups in tensors and primitives, for `torch.load(weights_only=True)`. Callables become a mark.
 
-        The states of parameters on several ranks are shown as DTensors, whole beside plain tensors: all ranks call.
+        States of parameters on several ranks are DTensors, so all ranks must call.
         """
         state = super().state_dict()
         groups = [without_callables(group) for group in state["param_groups"]]
@@ -196,16 +202,16 @@ class RuleOptimizer(Assigned):
         return {**state, "param_groups": groups}
 
     def whole_states(self, values: bool = True) -> Iterator[Mapping[str, Any]]:
-        """Each parameter's state, whole, in the order of `live_rules`; all ranks call.
+        """Each parameter's full state, in the order of `live_rules`. All ranks must call.
 
         Args:
-            values: False leaves the states of parameters on several ranks without data, on the device `meta`.
+            values: False returns states of parameters on several ranks without data, on the device `meta`.
         """
         for item in self._live():
             yield self._shards.whole(item, self.state, values) if self._shards else self.state[item.p]
 
     def put_states(self, saved: Mapping[torch.Tensor, Mapping[str, Any] | None]) -> None:
-        """Take states from a state dict or checkpoint, in the precision chosen here; all ranks call."""
+        """Set states from a state dict or checkpoint, in this optimizer's precision. All ranks must call."""
         for p, state in saved.items():
             if state:
                 self.state[p] = self._kept(p, state)
@@ -222,15 +228,15 @@ class RuleOptimizer(Assigned):
 
     @property
     def ranks(self) -> Any:
-        """The parameters that lie on several ranks (`_shards.Shards`); None where none do."""
+        """The parameters on several ranks (`_shards.Shards`), or None."""
         return self._shards
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load what `state_dict` gave. Callables are kept as they are here; states keep their own precision.
+        """Load what `state_dict` returned. Callables stay as they are here; states keep this optimizer's precision.
 
         Raises:
-            ValueError: groups, values or state fields that do not belong to these parameters; TypeError: no state dict.
-                Nothing is changed.
+            ValueError: groups, values or state fields do not belong to these parameters. Nothing has changed.
+            TypeError: `state_dict` is not an optimizer's state dict. Nothing has changed.
         """
         check_form(state_dict)
         with loading(self):
@@ -239,7 +245,7 @@ class RuleOptimizer(Assigned):
 
     def __getstate__(self) -> dict[str, Any]:
         if self._shards:
-            raise TypeError("an optimizer of parameters on several ranks cannot be pickled or copied: use state_dict")
+            raise TypeError("an optimizer with parameters on several ranks cannot be pickled or copied: use state_dict")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in OWN}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What every optimizer of this package takes besides its rule's hyperparameters; `RuleOptimizer` describes it."""
+"""The arguments of every optimizer besides its rule's hyperparameters; `RuleOptimizer` describes them."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypedDict
@@ -11,7 +11,7 @@ Rounding = Literal["nearest", "stochastic", "kahan"]
 
 
 class VectorOptions(TypedDict, total=False):
-    """Of optimizers without a matrix rule."""
+    """Arguments of optimizers with a vector rule only."""
 
     maximize: bool
     foreach: bool | None
@@ -23,7 +23,7 @@ class VectorOptions(TypedDict, total=False):
 
 
 class Options(VectorOptions, total=False):
-    """Of optimizers with two halves."""
+    """Arguments of optimizers with a matrix rule and a vector rule."""
 
     vector_rule: Rule | None
     vector_learning_rate: float | torch.Tensor | Callable[[int], Any] | None

@@ -51,8 +51,8 @@ class Precision:
             )
         if self.generator is not None and self.generator.device.type != "cpu":
             raise ValueError(
-                f"generator must be on the CPU, whatever the parameters' device, got one on {self.generator.device}: "
-                "one seed a parameter is drawn from it"
+                f"generator must be a CPU generator, got one on {self.generator.device}: it only draws one seed per "
+                "parameter, on the CPU"
             )
 
     def at_rest(self, fields: Mapping[str, torch.Tensor], parameter: Parameter, p: torch.Tensor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Param groups by module type: what each parameter of a model is, and so which rule it gets, and as which matrix."""
+"""Param groups by module type: which rule each parameter of a model gets, and how it forms a matrix."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,25 +14,25 @@ from deva_core.messages import a, answered, brief, nearest
 from deva_torch._parameters import torch_layout
 
 MATRICES, EMBEDDINGS, HEADS, VECTORS = ROLES = "matrices", "embeddings", "heads", "vectors"
-"""The groups. A parameter with several homes gets the rightmost of embeddings, heads, that it has."""
+"""The groups. A tied parameter that is an embedding anywhere is an embedding; else, if a head anywhere, a head."""
 
 Verdict = tuple[str, Any, str]
 """A parameter's role, its layout and the reason."""
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 EMBEDDING_NAME = re.compile("embed|token|position|relative|(^|_)pos(_|$)", re.IGNORECASE)
-"""Parameters that no module type explains: positions, class tokens and tables of them."""
+"""Names of parameters without a telling module type: positions, class tokens and tables of them."""
 
 HEAD = {"head", "lm_head", "classifier", "score", "qa_outputs", "unembed", "unembedding", "embed_out"}
 TOP_HEAD = {"fc", "output", "logits", "decoder", "output_projection"}
-"""Names of output heads: anywhere, and of linear modules directly in the model."""
+"""Names of output heads: of any module, and of linear modules directly in the model."""
 
 WRAPPERS = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module)\.)+")
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where a parameter lies: in which module, under which name there, and under which in the model."""
+    """A place of a parameter: its module, its name there, and its name in the model."""
 
     module: nn.Module
     attribute: str
@@ -48,25 +48,26 @@ class Home:
 def param_groups(
     model: nn.Module, *, layout: Any = None, heads: Iterable[str] | None = None, decay_vectors: bool = False
 ) -> list[dict[str, Any]]:
-    """The param groups of a model by module type, for any optimizer of this package.
+    """The param groups of a model, by module type, for any optimizer of this package.
 
-    Groups, where they have members, in this order, under `"name"`: `"matrices"` for the matrix rule, by layout;
-    `"embeddings"` and `"heads"`, matrices for the vector rule; `"vectors"`: biases, norms and what else is no matrix,
-    without weight decay. Each may be given a `"lr"`, `"weight_decay"` or `"rule"` of its own before it is handed on.
-    Tied weights are seen once. Frozen parameters are left out.
+    Returns up to four groups, named under `"name"`, in this order and without empty ones: `"matrices"` go to the matrix rule,
+    each with its layout; `"embeddings"` and `"heads"` are matrices for the vector rule; `"vectors"` are biases, norms and all
+    other parameters, without weight decay. You may set `"lr"`, `"weight_decay"` or `"rule"` in a group before you pass it on.
+    A tied weight appears once. Frozen parameters are left out.
 
     Args:
         model: any module.
-        layout: for parameters that the module types do not explain, or to overrule them: a mapping by name, in which
-            `*` stands for any characters, or a function of name and shape. `"vector"` is for the vector rule.
-        heads: names of the output projections' modules or parameters, `*` allowed. By default those are what
+        layout: layouts for parameters whose module type does not decide, or to override it: a mapping by name, in which
+            `*` stands for any characters, or a function of name and shape. `"vector"` hands a parameter to the vector rule.
+        heads: names of the output heads' modules or parameters, `*` allowed. The default is what
             `model.get_output_embeddings()` returns, the model's last linear module if it has as many outputs as an
             embedding has entries, and the last one in a module named `head`, `lm_head`, `classifier`, …
             (docs/routing.md).
         decay_vectors: whether biases and norms decay too.
 
     Raises:
-        ValueError: a parameter that needs a layout, a name that does not exist, a lazy module that has not been run.
+        ValueError: a parameter needs a layout, a name does not exist, or a lazy module has not been run.
+        TypeError: `model` is not a module, or `heads` are not names.
 
     Example:
         >>> import torch
@@ -82,7 +83,7 @@ def param_groups(
     """  # noqa: E501 - the table's own width
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"deva_torch.param_groups goes by the types of a model's modules: give the model itself, "
+            f"deva_torch.param_groups routes parameters by module type: give the model itself, "
             f"got {a(type(model).__name__) if not isinstance(model, type) else brief(model)}"
         )
     homes = homes_of(model)
@@ -105,7 +106,7 @@ def group_of(role: str, params: list, layouts: dict[str, Route], decay_vectors: 
 
 
 def homes_of(model: nn.Module) -> dict[nn.Parameter, list[Home]]:
-    """Every parameter that is trained, with all the places where it lies: the first is the one that names it."""
+    """Every trained parameter with all its places; the first one names it."""
     homes: dict[nn.Parameter, list[Home]] = {}
     modules = dict(model.named_modules())
     for name, p in model.named_parameters(remove_duplicate=False):
@@ -121,7 +122,7 @@ def homes_of(model: nn.Module) -> dict[nn.Parameter, list[Home]]:
 
 
 def verdict(p: nn.Parameter, homes: list[Home], said: Callable, outputs: dict[nn.Module, str]) -> Verdict:
-    """What a parameter is: as the user says; else the first of embedding, head that one of its homes makes it."""
+    """A parameter's role: the user's choice; otherwise embedding or head if any of its places says so."""
     shape = tuple(p.shape)
     given = next((g for g in (said(home.name, shape) for home in homes) if g is not None), None)
     if given is not None:
@@ -134,7 +135,7 @@ def verdict(p: nn.Parameter, homes: list[Home], said: Callable, outputs: dict[nn
 
 
 def by_type(home: Home, shape: tuple[int, ...], outputs: dict[nn.Module, str]) -> Verdict:
-    """What a parameter is by its module's type."""
+    """A parameter's role by its module's type."""
     module, kind = home.module, home.kind
     if isinstance(module, NORMS):
         return VECTORS, "vector", f"{kind}: not a matrix"
@@ -155,7 +156,7 @@ def by_type(home: Home, shape: tuple[int, ...], outputs: dict[nn.Module, str]) -
 
 
 def matrix_of(module: nn.Module, attribute: str) -> str | None:
-    """The pattern of a matrix in a module whose type says how it is stored."""
+    """The pattern of a matrix in a module whose type determines how it is stored."""
     if isinstance(module, nn.MultiheadAttention):
         return "(q k v) in" if attribute == "in_proj_weight" else "out in"
     if attribute.startswith(("weight_ih", "weight_hh")) and isinstance(module, nn.LSTM | nn.LSTMCell):
@@ -170,7 +171,7 @@ def matrix_of(module: nn.Module, attribute: str) -> str | None:
 
 
 def convolution(module: Any, kind: str) -> Verdict:
-    """A convolution: one matrix a group, flattened. Depthwise ones have one channel a group and are no matrices."""
+    """A convolution: one flattened matrix per group. Depthwise kernels, with one channel per group, go to the vector rule."""
     kernel = " ".join({1: ("k",), 2: ("kh", "kw"), 3: ("kd", "kh", "kw")}[len(module.kernel_size)])
     groups, transposed = module.groups, module.transposed
     if groups > 1 and groups in (module.in_channels, module.out_channels):
@@ -182,7 +183,7 @@ def convolution(module: Any, kind: str) -> Verdict:
 
 
 def by_convention(home: Home, shape: tuple[int, ...]) -> Verdict:
-    """What a parameter of a module of unknown type is: a matrix if it has two axes."""
+    """The role of a parameter whose module type is unknown: a matrix if it has two axes."""
     pattern, why = torch_layout(home.name, shape)
     return MATRICES, pattern, f"{home.kind}, unknown: {why}"
 
@@ -203,7 +204,7 @@ def output_heads(model: nn.Module, heads: Iterable[str] | None) -> dict[nn.Modul
 
 
 def given_heads(modules: dict[str, nn.Module], heads: Iterable[str]) -> Iterator[str]:
-    """The modules that names, of modules or of parameters in them, mean."""
+    """The modules that these names of modules or parameters refer to."""
     heads = [heads] if isinstance(heads, str) else list(heads) if isinstance(heads, Iterable) else heads
     if not isinstance(heads, list) or not all(isinstance(head, str) for head in heads):
         raise TypeError(f"heads must be names of modules or parameters, such as ['lm_head'], got {brief(heads)}")

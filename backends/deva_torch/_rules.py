@@ -1,4 +1,4 @@
-"""The rules with torch's signatures. Their mathematics, and what each hyperparameter means, is in `deva_core`."""
+"""The rules with torch's signatures. `deva_core` has their mathematics and describes each hyperparameter."""
 
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -13,15 +13,22 @@ from deva_torch._optimizer import RuleOptimizer
 from deva_torch._options import Options, VectorOptions
 
 Value = float | torch.Tensor | Callable[[int], Any]
-"""A number, a 0-d tensor or a callable of the number of steps made."""
+"""A number, a 0-d tensor or a function of the number of steps made."""
 
 
 OTHERS = "the third is weight_decay in torch.optim.Muon, momentum in pytorch_optimizer's"
-"""What values by position would be elsewhere: too many things for any of them to be safe."""
+"""Other libraries order their arguments differently, so ours are keywords after `lr`."""
 
 
 class Muon(RuleOptimizer):
-    """Muon: momentum, orthogonalised. `deva_core.Muon` describes the hyperparameters, `RuleOptimizer` the rest.
+    """Muon for matrices, AdamW for everything else: orthogonalised momentum as a torch optimizer.
+
+    `deva_core.Muon` describes the hyperparameters and gives the source, `RuleOptimizer` the other arguments. `vector_rule=`
+    replaces AdamW.
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain, or a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import torch
@@ -61,7 +68,13 @@ class Muon(RuleOptimizer):
 
 
 class AdaGO(RuleOptimizer):
-    """AdaGO: Muon's direction, AdaGrad-Norm's step length. `deva_core.AdaGO` describes the hyperparameters.
+    """AdaGO for matrices, AdamW for everything else: Muon's direction with AdaGrad-Norm's step length.
+
+    `deva_core.AdaGO` describes the hyperparameters and gives the source, `RuleOptimizer` the other arguments.
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain, or a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import torch
@@ -109,7 +122,14 @@ class AdaGO(RuleOptimizer):
 
 
 class DeVA(RuleOptimizer):
-    """DeVA: decoupled variance adaptation over the spectral norm. `deva_core.DeVA` describes the hyperparameters.
+    """DeVA for matrices, DeVAVector for everything else: decoupled variance adaptation.
+
+    `deva_core.DeVA` describes the hyperparameters and gives the source, `RuleOptimizer` the other arguments. `betas` is
+    `(beta1, beta2)`.
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain, or a parameter needs a layout.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import torch
@@ -171,7 +191,14 @@ class DeVA(RuleOptimizer):
 
 
 class DeVAVector(RuleOptimizer):
-    """DeVA over the ℓ∞ norm, for every parameter. `deva_core.DeVAVector` describes the hyperparameters.
+    """DeVA over the ℓ∞ norm, for every parameter.
+
+    `deva_core.DeVAVector` describes the hyperparameters and gives the source, `RuleOptimizer` the other arguments. `betas` is
+    `(beta1, beta2)`.
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import torch
@@ -211,7 +238,14 @@ class DeVAVector(RuleOptimizer):
 
 
 class AdamW(RuleOptimizer):
-    """AdamW, for every parameter. `deva_core.AdamW` describes the hyperparameters.
+    """AdamW for every parameter, with the arguments of `torch.optim.AdamW` in the same order.
+
+    `deva_core.AdamW` describes the hyperparameters and gives the source, `RuleOptimizer` the other arguments. `betas` is
+    `(beta1, beta2)`.
+
+    Raises:
+        ValueError: a hyperparameter is outside its domain.
+        TypeError: an argument has the wrong type or an unknown name.
 
     Example:
         >>> import torch

@@ -71,7 +71,7 @@ class Shards:
         copies = len({part for part in held.parts if numel(part)}) < sum(numel(part) > 0 for part in held.parts)
         if self.precision.rounding == "stochastic" and q.rule.elementwise and copies and is_narrow(p):
             raise ValueError(
-                f"parameter {q.name!r} is on several ranks whole, and each would round its copy differently: "
+                f"parameter {q.name!r} is replicated on several ranks, and each would round its copy differently: "
                 'use rounding="kahan", or shard the parameter'
             )
 

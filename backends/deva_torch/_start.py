@@ -1,4 +1,4 @@
-"""The entry point for conformance runs and portable state: NumPy arrays in, NumPy arrays out, torch between."""
+"""The entry point for conformance runs and portable state: NumPy arrays in and out, computed by torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ class _PlainStackOptimizer(_StackOptimizer):
 
 
 class Run:
-    """An optimizer with its parameters. Nothing handed in is kept or written, nothing handed out is live."""
+    """An optimizer with its parameters. It copies every array that it takes or returns."""
 
     def __init__(self, optimizer: type[RuleOptimizer], params: Mapping[str, np.ndarray], *args: Any, **kw: Any) -> None:
         self._params = {name: torch.nn.Parameter(to_torch(W)) for name, W in params.items()}
@@ -39,7 +39,7 @@ class Run:
             raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
         for name, p in self._params.items():
             G = grads.get(name)
-            p.grad_dtype = None  # gradients may be of another precision than their parameters, as elsewhere
+            p.grad_dtype = None  # other backends accept gradients in another precision than their parameters
             p.grad = None if G is None else to_torch(G)
         self._optimizer.step()
 
@@ -62,7 +62,7 @@ class Run:
         save(path, self._optimizer)
 
     def load(self, path: Any, rename: Rename = None) -> None:
-        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        """Continue from a portable checkpoint. On an error the run keeps its state."""
         load(path, self._optimizer, rename)
 
 
@@ -75,15 +75,19 @@ def start(
     compiled: bool | None = None,
     replacements: bool = True,
 ) -> Run:
-    """Begin a run of a rule over named parameters in torch, on the CPU, computed in their dtypes.
+    """Start a run of a rule over named NumPy parameters, computed by torch on the CPU.
 
     Args:
-        rule: for matrices `(…, out, in)`; axes before the last two are batch axes.
-        params: the initial parameters by name; copied.
-        vector_rule: for the rest.
+        rule: the rule for matrices `(…, out, in)`; axes before the last two are batch axes.
+        params: the initial parameters by name, float64, float32, bfloat16 or float16; they are copied and keep their dtype.
+        vector_rule: the rule for everything else, as in `RuleOptimizer`.
         layout: as in `RuleOptimizer`.
-        compiled: the step is not compiled; True is refused.
+        compiled: must be None or False, because this backend does not compile its step.
         replacements: False switches this backend's fast paths off.
+
+    Raises:
+        ValueError: `compiled` is True, or a parameter does not fit its layout.
+        TypeError: `rule` or `vector_rule` is not a rule, or a parameter is not an array of real floats.
 
     Example:
         >>> import numpy as np
@@ -95,13 +99,13 @@ def start(
         dtype('float32')
     """
     if compiled:
-        raise ValueError("the torch backend does not compile its step: leave compiled out or False")
+        raise ValueError("compiled must be None or False: the torch backend does not compile its step")
     kind = _StackOptimizer if replacements else _PlainStackOptimizer
     return Run(kind, params, rule, vector_rule=vector_rule, layout=layout)
 
 
 def operations() -> Operations:
-    """What runs compute with."""
+    """The backend and conversions that runs use."""
     return Operations(backend=backend("cpu", None), asarray=to_torch, asnumpy=to_numpy)
 
 

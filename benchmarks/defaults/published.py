@@ -37,8 +37,8 @@ PROJECTS = (
             1e-3, RMS, {"embedding, head, norms": 1e-3}),
     Project("optax", "google-deepmind/optax: examples/contrib/muon.ipynb; optax/contrib/_muon.py, where "
             "`adam_learning_rate` is `learning_rate` unless given", "2026-08-07",
-            1e-3, ORIGINAL, {"all that is no matrix": 1e-3}),
-    Project("optax, `consistent_rms=0.2`", "the same", "2026-08-07", 1e-3, RMS, {"all that is no matrix": 1e-3}),
+            1e-3, ORIGINAL, {"everything else": 1e-3}),
+    Project("optax, `consistent_rms=0.2`", "the same", "2026-08-07", 1e-3, RMS, {"everything else": 1e-3}),
 )  # fmt: skip
 OURS = {"Muon": ORIGINAL, "AdaGO": ORIGINAL, "DeVA": RMS}
 """AdaGO's is that of its first step, which is its longest."""

@@ -25,7 +25,7 @@ def of_members(make: Make, shapes: list[Shape]) -> int | None:
 
 
 def chosen(group: Group, count: int, operations: int | None) -> tuple[int, str]:
-    """Operations of a group, and which algorithm that is; where nothing counts, the cheaper of the two."""
+    """A group's operations, and which algorithm they belong to; if they were not counted, the cheaper of the two."""
     n, m = group
     if operations:
         return operations, named(operations / count, n, m)

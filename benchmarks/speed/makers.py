@@ -118,9 +118,9 @@ def vector_adamw() -> Any:
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Without the warning that Muon was given no matrix: here that is meant."""
+    """Without the warning that Muon was given no matrices, which is intended here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*was given no matrix")
+        warnings.filterwarnings("ignore", message=".*was given no matrices")
         yield
 
 

@@ -123,7 +123,7 @@ PART_FUNCTIONS: dict[str, tuple[str, str, Callable[[Tick], Any]]] = {
     "peaks": ("memory", "bytes of temporaries", lambda tick: memory.peaks(tick)),
     "growth": ("growth", "growth", lambda tick: growth.growth(tick)),
 }
-"""By key of the result: the part that it belongs to, what is said, and what measures it."""
+"""By key of the result: the part that it belongs to, the progress message, and the function that measures it."""
 
 
 def other_parts(plan: Plan, skipped: list[dict[str, str]], tick: Tick, say: Say) -> dict[str, Any]:

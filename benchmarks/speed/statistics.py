@@ -1,4 +1,4 @@
-"""What is said of a list of seconds, and of two lists taken in the same rounds."""
+"""Statistics of a list of seconds, and of two lists measured in the same rounds."""
 
 import statistics
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""deva_conformance: laws that every backend and every rule must keep, and the oracle they are measured against.
+"""deva_conformance: checks a backend or a rule against laws that each must keep, and against an independent oracle.
 
     python -m deva_conformance numpy torch jax
 
-`check_backend` is the same as a function. A backend is an entry point in the group `deva.backends`, any
-`module:callable` with `start`'s signature, or any Array API namespace (`from_namespace`).
+The function `check_backend` does the same. A backend is an entry point in the group `deva.backends`, a
+`module:callable` with `start`'s signature, or an Array API namespace (`from_namespace`).
 """
 
 from deva_conformance.cases import Case as Case

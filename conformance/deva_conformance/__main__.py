@@ -96,7 +96,7 @@ def reproduce(id: str) -> int:
 
 def grid(report: Report) -> Table:
     """Law by rule for each backend: the worst ratio or the status."""
-    table = Table(title="worst error in units of the rounding error that is due (0: exact)", title_justify="left")
+    table = Table(title="worst error in units of the expected rounding error (0: exact)", title_justify="left")
     columns = list(dict.fromkeys((r.backend, r.rule) for r in report.results))
     table.add_column("law")
     for backend, rule in columns:
@@ -126,7 +126,7 @@ def conclude(console: Console, report: Report) -> None:
     for precision in report.precisions:
         console.print(escape(precision.words), highlight=False, soft_wrap=True)
     if report.interrupted:
-        print("INTERRUPTED what follows is not the whole verdict")
+        print("INTERRUPTED: these results are incomplete")
     for result in report.broken:
         if result.identity:
             print(f"--reproduce {result.identity}")
@@ -142,7 +142,7 @@ def main(
     ] = None,
     rules: Annotated[str | None, typer.Option(help="Comma-separated rules; all by default.")] = None,
     profile: Annotated[str, typer.Option(help="quick (a minute at most), full, or smoke.")] = "quick",
-    seed: Annotated[int, typer.Option(help="Of the drawn cases.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random cases.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Write report.json, .xml, .html and badge.svg here.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for a check; 60, for full 600.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Processes; 2 by default.")] = None,

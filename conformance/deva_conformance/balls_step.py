@@ -1,4 +1,4 @@
-"""One step of a rule as ball arithmetic evaluates it, and the rounding error that is due for it."""
+"""One step of a rule as ball arithmetic evaluates it, and the expected rounding error for it."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace

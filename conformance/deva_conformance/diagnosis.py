@@ -17,7 +17,7 @@ from deva_core import Rule
 
 SEEDS = (1, 2, 3)
 SHAPE = (6, 6)
-UNIT = "times the rounding error that is due"
+UNIT = "times the expected rounding error"
 """The words of a cause that is a ratio."""
 
 

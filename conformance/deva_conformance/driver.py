@@ -1,4 +1,4 @@
-"""Finding backends and starting runs of them: entry points, `module:callable`, or any Array API namespace."""
+"""Finds backends by name: an entry point, `module:callable`, or any Array API namespace."""
 
 import importlib
 from dataclasses import dataclass, field
@@ -11,30 +11,35 @@ from deva_core.costs import Costs
 
 GROUP = "deva.backends"
 NAMESPACE = "(namespace)"
-"""Ends the name of a namespace, so that `numpy(namespace)` is not the backend `numpy`; no blank: names are words."""
+"""The end of a namespace's name, so that `numpy(namespace)` is not the backend `numpy`. Names are words, without blanks."""
 
 
 class CannotRun(Exception):
-    """A backend that could not be found or loaded."""
+    """Raised for a backend or a rule that cannot be found or loaded."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A backend under test: its name and its `start` (api.md, Backends)."""
+    """A backend under test.
+
+    Args:
+        name: the name that reports show.
+        start: its `start(rule, params, …)`, as `deva_numpy.start` documents it.
+    """
 
     name: str
     start: Any = field(repr=False)
     memory: dict = field(default_factory=dict, repr=False, compare=False)
-    """Runs that several laws compare others with, by case (`laws._steps.reference`)."""
+    """Reference runs that several laws share, by case (`laws._steps.reference`)."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it declares; a backend that declares nothing does everything."""
+        """What it declares. A backend without a declaration can do everything."""
         return getattr(self.start, "capabilities", None) or Capabilities()
 
     @property
     def costs(self) -> Costs:
-        """The form of Newton–Schulz that it chooses: Gram's errs about thrice as much as the specification's own."""
+        """How it chooses the form of Newton–Schulz. The Gram form's errors are about three times the plain form's."""
         operations = getattr(self.start, "operations", None)
         return operations().backend.costs if operations else Costs()
 
@@ -45,10 +50,10 @@ def installed() -> list[str]:
 
 
 def load(spec: str) -> Subject:
-    """A backend by its name: an entry point, `module:callable`, or `module(namespace)`.
+    """The backend with this name: an entry point, `module:callable`, or `module(namespace)`.
 
     Raises:
-        CannotRun: no such backend, or its import failed.
+        CannotRun: there is no such backend, or its import failed.
     """
     if spec.endswith(NAMESPACE):
         return from_namespace(spec.removesuffix(NAMESPACE))
@@ -65,17 +70,17 @@ def load(spec: str) -> Subject:
 
 
 def function(start: Any) -> Any:
-    """`start`, if it can be called."""
+    """`start`, if it is callable."""
     if not callable(start):
-        raise TypeError(f"{start!r} is no function")
+        raise TypeError(f"{start!r} is not callable")
     return start
 
 
 def from_namespace(module: str) -> Subject:
-    """Any Array API namespace as a backend, driven through `deva_core.Optimizer`; `module@device` on one of its devices.
+    """Any Array API namespace as a backend, run by `deva_core.Optimizer`; `module@device` chooses one of its devices.
 
     Raises:
-        CannotRun: the module cannot be imported, has no arrays or no such device.
+        CannotRun: the module cannot be imported, is not an Array API namespace, or has no such device.
     """
     try:
         return Subject(module + NAMESPACE, start_of(module))

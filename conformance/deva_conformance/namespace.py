@@ -1,4 +1,4 @@
-"""Any Array API library as a backend, driven through `deva_core.Optimizer`: by its namespace's name, or by a few lines."""
+"""Any Array API library as a backend, run by `deva_core.Optimizer`: give its namespace's name, or a few lines of code."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class _StackOptimizer(Optimizer):
 
 @dataclass(frozen=True)
 class NamespaceStart:
-    """`start` for a library without one: what the kit calls, from a `Backend` and two functions.
+    """Makes a `start`, which the kit calls, for a library that has none: from a `Backend` and two conversions.
 
     Args:
         backend: how to compute; `Backend(xp=…)` for a namespace that follows the standard.
-        asarray: from a NumPy array to one of the library's.
-        asnumpy: and back.
-        capabilities: what it can do.
-        evaluate: what the library's users call after each step where it is lazy: the same arrays, computed.
+        asarray: converts a NumPy array to an array of the library.
+        asnumpy: converts an array of the library to a NumPy array.
+        capabilities: which dtypes and functions the library has; the kit does not test the others.
+        evaluate: for a lazy library: what its users call after each step. It takes a list of arrays and returns them computed.
 
     Example:
         >>> import array_api_strict
@@ -45,15 +45,15 @@ class NamespaceStart:
     evaluate: Callable[[list], Sequence] | None = None
 
     def operations(self) -> Operations:
-        """What runs compute with."""
+        """The backend and conversions that runs use."""
         return Operations(backend=self.backend, asarray=self.arriving, asnumpy=self.leaving)
 
     def arriving(self, x: Any) -> Any:
-        """A copy as the library's array: it may keep what it is given."""
+        """A copy as the library's array, since the library may keep its argument."""
         return self.asarray(np.array(x))
 
     def leaving(self, x: Any) -> np.ndarray:
-        """A copy as NumPy's array: it may not be live."""
+        """A copy as a NumPy array, which later steps cannot change."""
         return np.array(self.asnumpy(x))
 
     def __call__(
@@ -66,7 +66,14 @@ class NamespaceStart:
         compiled: bool | None = None,
         replacements: bool = True,
     ) -> "NamespaceRun":
-        """Begin a run."""
+        """Start a run of a rule over named NumPy parameters; the arguments are those of every backend's `start`.
+
+        `compiled` and `replacements` have no effect.
+
+        Raises:
+            ValueError: a parameter does not fit its layout.
+            TypeError: `rule` or `vector_rule` is not a rule.
+        """
         return NamespaceRun(self, _StackOptimizer(rule, vector_rule, layout, self.backend), params)
 
 
@@ -87,7 +94,7 @@ class NamespaceRun:
             self._compute(self._evaluate)
 
     def _compute(self, evaluate: Callable[[list], Sequence]) -> None:
-        """Parameters and state, all at once: lazy arrays share what they are computed from."""
+        """Evaluate parameters and state together, since lazy arrays share what they are computed from."""
         lazy = {(name, ""): W for name, W in self._params.items()}
         for name, slot in self._state.slots.items():
             lazy |= {(name, field): x for field, x in fields(slot.state).items()}
@@ -106,7 +113,7 @@ class NamespaceRun:
         checkpoint.save(path, self._entries(self._state), self._state.count, serialize)
 
     def load(self, path: Any, rename: checkpoint.Rename = None) -> None:
-        """Continue from a portable checkpoint; refused, it leaves everything as it was."""
+        """Continue from a portable checkpoint. On an error the run keeps its state."""
         from safetensors.numpy import load as deserialize
 
         live = self._entries(self._optimizer.init(self._params))
@@ -141,13 +148,14 @@ class NamespaceRun:
 
 
 def start_of(name: str) -> NamespaceStart:
-    """`start` of a namespace by its module, `array_api_strict`, or on one of its devices, `array_api_strict@device1`.
+    """The `start` of a namespace, given by module (`array_api_strict`) or by module and device (`array_api_strict@device1`).
 
     Raises:
-        ValueError: no such device. And whatever importing the module raises.
+        ValueError: there is no such device.
+        Exception: whatever importing the module raises.
     """
     module, _, wanted = name.partition("@")
-    xp = resolve_name(module)  # `marray.numpy` is an attribute, no module to import
+    xp = resolve_name(module)  # not an import: `marray.numpy` is an attribute, not a module
     b = Backend.of(xp.asarray(np.zeros(1, np.float32)))
     if not wanted:
         return NamespaceStart(b, xp.asarray, capabilities=declared(b.xp, None))
@@ -161,7 +169,7 @@ def start_of(name: str) -> NamespaceStart:
 
 
 def find_device(xp: Any, wanted: str) -> Any:
-    """The device of that name among those that a namespace lists: `cpu`, or `device1` for a `Device('device1')`.
+    """The device with this name among those that a namespace lists: `cpu`, or `device1` for a `Device('device1')`.
 
     Raises:
         ValueError: there is none.
@@ -174,9 +182,9 @@ def find_device(xp: Any, wanted: str) -> Any:
 
 
 def declared(xp: Any, device: Any) -> Capabilities:
-    """What a namespace says of itself: the dtypes of the device, and whether it has the extension `linalg`.
+    """What a namespace declares: the dtypes of the device, and whether it has the extension `linalg`.
 
-    Not every device has float64, and JAX has none unless asked.
+    Some devices have no float64, and JAX has it only on request.
     """
     dtypes = DTYPES
     if hasattr(xp, "__array_namespace_info__"):

@@ -151,7 +151,7 @@ def page(report: Report) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Conformance: {verdict}</title><style>{STYLE}</style><h1>Conformance: {verdict}</h1>"
         f"<p>Specification version {SPECIFICATION}, profile {report.profile}, seed {report.seed}: {report.executed} cases; "
-        f"{counts}. A number is the worst error in units of the rounding error that is due (at most {THRESHOLD:g}).</p>{legend()}"
+        f"{counts}. A number is the worst error in units of the expected rounding error (at most {THRESHOLD:g}).</p>{legend()}"
         f"<h2>By dtype</h2>{dtypes}{notes(report)}<h2>By rule</h2>{rules}"
         f"{'<h2>What broke</h2>' if failures else ''}{failures}</html>\n"
     )

@@ -63,7 +63,7 @@ def values_for(law: Law, rule: type[Rule], capabilities: Capabilities) -> strate
     values = strategies.table(rule, law.domain.restricted(rule))
     if not capabilities.linalg:
         if "basis" in values:
-            raise NotSupported("no linear algebra is declared, which DeVA needs")
+            raise NotSupported("DeVA needs linear algebra, which the backend does not declare")
         if "ns_coefficients" in values:
             values["ns_coefficients"] = tuple(v for v in values["ns_coefficients"] if v != "exact")
     return values
@@ -73,7 +73,7 @@ def dtypes_for(law: Law, capabilities: Capabilities) -> list[str]:
     """The law's dtypes that the backend computes in."""
     found = [d for d in law.domain.dtypes if d in capabilities.dtypes]
     if not found:
-        raise NotSupported(f"none of {', '.join(law.domain.dtypes)} is declared")
+        raise NotSupported(f"the backend declares none of {', '.join(law.domain.dtypes)}")
     return found
 
 

@@ -1,9 +1,10 @@
-"""The kit's face for pytest: one test a check, without a test file.
+"""The kit as a pytest plugin: one test per check, without a test file.
 
     pytest -p deva_conformance.pytest_plugin --deva-backend numpy --deva-backend my_package:start
 
-Loaded by `-p` alone, never an entry point: a project that merely has the kit installed must not collect it. Without paths
-on the command line the checks are all that is collected. Not supported is a skip, an expected failure a strict xfail.
+Only `-p` loads it. It is not an entry point, so that a project which merely has the kit installed does not collect it.
+Without paths on the command line pytest collects the checks only. A check that is not supported is skipped, and an expected
+failure is a strict xfail.
 """
 
 from collections.abc import Iterator
@@ -16,37 +17,39 @@ from deva_conformance.driver import NAMESPACE, CannotRun, load
 from deva_conformance.plan import PROFILES
 
 CHECKED = "deva_checked"
-"""The property of a test's report that says that cases were looked at; it travels between the processes of xdist."""
+"""The property of a test's report that marks a check which examined cases; it survives the processes of xdist."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the command, each with `--deva-` before it."""
+    """Add the command's options, each prefixed by `--deva-`."""
     group = parser.getgroup("deva", "conformance of optimizer backends")
     group.addoption("--deva-backend", action="append", default=[], help="entry-point name, or module:callable")
     group.addoption(
         "--deva-namespace", action="append", default=[], help="an Array API namespace: module, or module@device"
     )
     group.addoption("--deva-rules", help="comma-separated rules; all by default")
-    group.addoption("--deva-profile", choices=sorted(PROFILES), default="quick", help="how much to look at")
-    group.addoption("--deva-seed", type=int, default=0, help="of the drawn cases")
+    group.addoption("--deva-profile", choices=sorted(PROFILES), default="quick", help="how many cases to check")
+    group.addoption("--deva-seed", type=int, default=0, help="the seed of the random cases")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Nothing but the checks, unless paths are given."""
+    """Collect the checks only, unless paths are given."""
     if not names(config):
-        raise pytest.UsageError("deva_conformance: nothing to check: --deva-backend NAME or --deva-namespace MODULE")
+        raise pytest.UsageError(
+            "deva_conformance: nothing to check: give --deva-backend NAME or --deva-namespace MODULE"
+        )
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = []
     config.pluginmanager.register(Tally(), "deva-tally")
 
 
 def names(config: pytest.Config) -> list[str]:
-    """The backends asked for."""
+    """The names of the backends to check."""
     given: Any = config.option
     return list(dict.fromkeys((*given.deva_backend, *(module + NAMESPACE for module in given.deva_namespace))))
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+@pytest.hookimpl(tryfirst=True)  # before -k and -m select
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list) -> None:
     """Add the checks."""
     made = [item for name in names(config) for item in session.genitems(collector(session, name))]
@@ -87,7 +90,7 @@ class Item(pytest.Item):
             self.add_marker(pytest.mark.xfail(reason=check.reason, strict=True))
 
     def runtest(self) -> None:
-        """Fail, skip or return; a skip has looked at nothing."""
+        """Run the check. A skip examined no case."""
         self.user_properties.append((CHECKED, True))
         try:
             self.check()
@@ -96,27 +99,27 @@ class Item(pytest.Item):
             raise
 
     def reportinfo(self) -> tuple[Any, None, str]:
-        """What stands over a failure."""
+        """The heading of a failure."""
         return self.path, None, " ".join(self.check.words)
 
 
 class Tally:
-    """Sees to it that a run in which no check looked at anything does not pass."""
+    """Makes a run fail if no check examined any case."""
 
     def __init__(self) -> None:
         self.checked = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count."""
+        """Count the checks that examined cases."""
         self.checked += report.when == "call" and (CHECKED, True) in map(tuple, report.user_properties)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Nothing checked is no success. (The processes of xdist see a part each; their parent judges.)"""
+        """Set the exit status if nothing was checked. Each process of xdist sees only a part, so their parent decides."""
         if not hasattr(session.config, "workerinput") and exitstatus == pytest.ExitCode.OK and not self.checked:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
-        """Say so."""
+        """Report that nothing was checked."""
         if not self.checked:
             terminalreporter.write_line("deva_conformance: no check looked at any case: nothing is proven")

@@ -136,7 +136,7 @@ def roundoff(dtype: str, ratio: float) -> dict[str, float]:
 
 
 def unit_roundoff_of(dtype: str) -> float:
-    """Of the arithmetic that is due for a dtype."""
+    """The unit roundoff with which a backend computes parameters of this dtype."""
     return DOUBLE if dtype == "float64" else SINGLE
 
 

@@ -126,7 +126,7 @@ def step_spread(
 def rounded(rule: Rule, xp: Noisy) -> Rule:
     """The rule with every number off by a rounding (integers fit exactly)."""
     numeric = {name: getattr(rule, name) for name, h in hyperparameters(rule).items() if h.numeric and not h.integer}
-    return rule.with_values(**{name: float(x + xp.error(x)) for name, x in numeric.items()})
+    return rule.with_values(**{name: float(x + xp.error(x)) for name, x in numeric.items() if x is not None})
 
 
 def run_spread(

@@ -208,7 +208,7 @@ def stacks_of_16_bits_are_multiplied_as_matrices_are() -> None:
 
 
 def the_boundary_copies_and_keeps_dtypes() -> None:
-    """Nothing handed in is kept, nothing handed out is live; bfloat16 and float16 come back as they went in."""
+    """Arrays are copied on the way in and out; bfloat16 and float16 keep their dtype."""
     import ml_dtypes
 
     from deva_cupy import start

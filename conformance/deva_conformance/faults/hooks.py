@@ -117,12 +117,12 @@ class FaultyRun:
 
     @property
     def params(self) -> Any:
-        """The parameters, or what is said of them."""
+        """The parameters, or what the fault reports instead."""
         return self.fault.params(self.inner.params, self)
 
     @property
     def state(self) -> Any:
-        """The state, or what is said of it."""
+        """The state, or what the fault reports instead."""
         return self.fault.state(self.inner.state, self)
 
     def save(self, path: Any) -> None:

@@ -33,7 +33,7 @@ def averages(bench: Bench, function: Callable, expect: Callable) -> float:
             found = bench.call(lambda M, G, b, beta=beta: function(M, G, beta, b), M, G)
         worst = max(worst, entrywise(f"an average {words}", found, sum(terms), bench.u * sum(map(np.abs, terms))))
     kept = bench.call(lambda M, G, b: (function(M, G, 0.5, b), G)[1], M, G)
-    need(bool(np.all(kept == G)), "an average writes the new value")
+    need(bool(np.all(kept == G)), "an average overwrites its argument")
     return worst
 
 
@@ -64,7 +64,7 @@ def plus_identity(bench: Bench) -> float:
     one = np.eye(Z.shape[-1])
     found = bench.call(lambda Z, b: linalg.plus_identity(Z, 3.4445, b), Z)
     kept = bench.call(lambda Z, b: (linalg.plus_identity(Z, 3.4445, b), Z)[1], Z)
-    need(bool(np.all(kept == Z)), "Z + a I writes Z")
+    need(bool(np.all(kept == Z)), "Z + a I overwrites Z")
     a = extended(3.4445) * one
     return entrywise("Z + a I", found, extended(Z) + a, bench.u * (np.abs(extended(Z)) + a))
 
@@ -91,7 +91,7 @@ def descent(bench: Bench) -> float:
             size = bench.u * sum(map(np.abs, terms))
             worst = max(worst, entrywise(f"a step with decay {decay}", found, -sum(terms), size))
     kept = bench.call(lambda O, W, b: (elementwise.descent(O, 0.02, W, 0.125, b), W)[1], O, W)
-    need(bool(np.all(kept == W)), "a step writes W")
+    need(bool(np.all(kept == W)), "a step overwrites W")
     return worst
 
 
@@ -100,7 +100,7 @@ def sign(bench: Bench) -> float:
     X = bench.X.copy()
     X[..., 0, 0] = 0
     found = bench.call(lambda X, b: elementwise.sign(X, b), X)
-    need(np.array_equal(found, np.sign(X)), "a sign is another")
+    need(np.array_equal(found, np.sign(X)), "sign(X) differs from NumPy's")
     return 0.0
 
 
@@ -127,5 +127,5 @@ def donated_stack(bench: Bench) -> float:
         whole = donated([A, B, C], b)
         return donated([whole[k, ...] for k in (2, 1, 0)], b)
 
-    need(np.array_equal(bench.call(twice, *parts), np.stack(parts[::-1])), "a stack of arrays holds others")
+    need(np.array_equal(bench.call(twice, *parts), np.stack(parts[::-1])), "a stack holds the wrong arrays")
     return 0.0

@@ -37,7 +37,7 @@ def multiply_add(bench: Bench) -> float:
     found = bench.call(lambda C, A, B, b: linalg.multiply_add(2.0315, C, -4.775, A, B, b), C, A, B)
     worst = entrywise("beta C + alpha A B", found, expected, bench.u * np.sqrt(A.shape[-1] + 1) * size)
     kept = bench.call(lambda C, A, B, b: (linalg.multiply_add(2.0315, C, -4.775, A, B, b), C)[1], C, A, B)
-    need(bool(np.all(kept == C)), "beta C + alpha A B writes C")
+    need(bool(np.all(kept == C)), "beta C + alpha A B overwrites C")
     return worst
 
 
@@ -51,7 +51,7 @@ def symmetric_multiply_add(bench: Bench) -> float:
     found = bench.call(lambda R, A, b: linalg.symmetric_multiply_add(-4.775, R, 2.0315, A, A, b), R, A)
     worst = entrywise("beta R + alpha A A", found, expected, bench.u * np.sqrt(A.shape[-1] + 1) * size)
     kept = bench.call(lambda R, A, b: (linalg.symmetric_multiply_add(2.0, R, 1.0, A, A, b), R + A)[1], R, A)
-    need(bool(np.all(kept == R + A)), "beta R + alpha A A writes R or A")
+    need(bool(np.all(kept == R + A)), "beta R + alpha A A overwrites R or A")
     return worst
 
 
@@ -61,7 +61,7 @@ def gram(bench: Bench) -> float:
     size = bench.u * np.sqrt(X.shape[-1]) * product(np.abs(X), np.abs(transposed(X)))
     worst = entrywise("X Xᵀ", bench.call(linalg.gram, X), product(X, transposed(X)), size)
     kept = bench.call(lambda X, b: (linalg.gram(X, b), X)[1], X)
-    need(bool(np.all(kept == X)), "X Xᵀ writes X")
+    need(bool(np.all(kept == X)), "X Xᵀ overwrites X")
     return worst
 
 
@@ -77,5 +77,5 @@ def outer_ema(bench: Bench) -> float:
         found = bench.call(lambda C, G, b, beta=beta: basis.outer_ema(C, G, beta, b), C, G)
         worst = max(worst, entrywise(f"an average with G Gᵀ at beta {beta:g}", found, expected, unit))
     kept = bench.call(lambda C, G, b: (basis.outer_ema(C, G, 0.5, b), G)[1], C, G)
-    need(bool(np.all(kept == G)), "an average with G Gᵀ writes G")
+    need(bool(np.all(kept == G)), "an average with G Gᵀ overwrites G")
     return worst

@@ -174,7 +174,7 @@ def need(condition: bool, cause: str) -> None:
 
 def within(label: str, worst: float) -> float:
     """The ratio, if it is one that honest rounding reaches."""
-    need(worst <= THRESHOLD, f"{label} off by {worst:.3g} times the rounding error that is due (at most {THRESHOLD:g})")
+    need(worst <= THRESHOLD, f"{label} off by {worst:.3g} times the expected rounding error (at most {THRESHOLD:g})")
     return worst
 
 

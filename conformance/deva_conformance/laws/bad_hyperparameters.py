@@ -62,7 +62,7 @@ DOCUMENTED: dict[str, tuple] = {
     **dict.fromkeys(("ns_steps", "max_precondition_dim"), (0, 2.5, True)),
     "ns_coefficients": ((), (1.0,), (1.0, 2.0), ((1.0, 2.0, 3.0), (1.0,)), (math.nan, 0.0, 0.0)),
 }
-"""The domains of api.md, so that metadata which forget a bound are noticed."""
+"""The documented domains, so that a bound missing from the metadata is noticed."""
 
 
 def refused(rule: type[Rule], name: str, value: Any) -> None:

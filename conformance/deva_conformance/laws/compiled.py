@@ -18,7 +18,7 @@ STEPS = 2
 def check(subject: Subject, case: Case) -> float:
     """Run eagerly, and compare."""
     if not subject.capabilities.compiled:
-        raise NotSupported("nothing to compile is declared")
+        raise NotSupported("the backend declares no compiled step")
     options, case = ask_for(subject, compiled=False), well_posed(case)
     plain = reference(subject, case)
     need(plain.traces in (None, 0, 1), f"the step was traced {plain.traces} times in {case.steps} steps")

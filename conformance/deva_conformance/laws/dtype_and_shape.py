@@ -32,7 +32,7 @@ def check_parameter(case: Case, name: str, start: Moment, now: Moment, k: int) -
         need(wide_enough, f"{name}.{field} is {x.dtype.name} beside a {problem.dtype} parameter")
         first = start.state[name][field]
         same = (x.shape, x.dtype) == (first.shape, first.dtype)
-        need(same, f"{name}.{field} turned from {first.dtype}{first.shape} to {x.dtype}{x.shape}")
+        need(same, f"{name}.{field} changed from {first.dtype}{first.shape} to {x.dtype}{x.shape}")
 
 
 def check_empty(subject: Subject, case: Case) -> None:

@@ -36,7 +36,7 @@ def check(subject: Subject, case: Case) -> float:
     """Every operation of the rule on every operand."""
     operations = getattr(subject.start, "operations", None)
     if operations is None:
-        raise NotSupported("start has no operations()")
+        raise NotSupported("start.operations does not exist")
     names = used(type(case.rule))
     if not subject.capabilities.linalg:
         names = tuple(name for name in names if name != "positive_qr")

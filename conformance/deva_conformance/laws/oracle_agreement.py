@@ -52,8 +52,13 @@ def dialects(rule: type[Rule]) -> list[Case]:
 
 def always(rule: type[Rule]) -> Sequence[Case]:
     """Near ties for DeVA, AdaGO on its floor, and dialects."""
-    own = [case for case in (*NARROW_TIES, *FLOORED) if issubclass(rule, type(case.rule))]
-    return [*own, *dialects(rule)]
+    ties = [case for case in NARROW_TIES if issubclass(rule, type(case.rule))]
+    return [*ties, *floored(rule), *dialects(rule)]
+
+
+def floored(rule: type[Rule]) -> list[Case]:
+    """AdaGO on its default floor."""
+    return [case for case in FLOORED if issubclass(rule, type(case.rule))]
 
 
 def begins(rule: Rule, name: str, at: Moment) -> None:

@@ -24,7 +24,7 @@ def check(subject: Subject, case: Case) -> float:
     """Load in a fresh run, go on to the end; load once more."""
     plain, k = reference(subject, case), middle(case)
     if plain.checkpoint is None:
-        raise NotSupported("its runs have no save")
+        raise NotSupported("the run has no save method")
     halfway = plain.moments[k]
     run = begin(subject, case.rule, halfway.params)
     load_bytes(run, plain.checkpoint)

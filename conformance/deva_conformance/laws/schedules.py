@@ -1,6 +1,7 @@
 """A callable hyperparameter acts as the number it returns for the count of updates already made, 0 first.
 
-Every numeric field is scheduled at once, each step compared with the oracle at constants.
+Every numeric field is scheduled at once, in both halves, each step compared with the oracle at constants; AdaGO also where its
+default floor is the step.
 A traced count makes a schedule return numbers of the working dtype, so these count as rounded to it.
 """
 
@@ -11,6 +12,7 @@ from deva_conformance.cases import Case
 from deva_conformance.driver import Subject
 from deva_conformance.laws._law import Domain, module_law
 from deva_conformance.laws._steps import against_oracle, rule_for, steps
+from deva_conformance.laws.oracle_agreement import floored
 from deva_core import Rule, hyperparameters
 
 
@@ -34,9 +36,9 @@ def ramp(name: str, value: float, integer: bool) -> Ramp:
 
 
 def scheduled(rule: Rule) -> Rule:
-    """The rule with every number replaced by a schedule that starts there."""
-    numeric = {name: h for name, h in hyperparameters(rule).items() if h.numeric}
-    return replace(rule, **{name: ramp(name, getattr(rule, name), h.integer) for name, h in numeric.items()})
+    """The rule with every number replaced by a schedule that starts there. None, from which a rule derives a number, stays."""
+    numeric = {name: (getattr(rule, name), h.integer) for name, h in hyperparameters(rule).items() if h.numeric}
+    return replace(rule, **{name: ramp(name, *found) for name, found in numeric.items() if found[0] is not None})
 
 
 def check(subject: Subject, case: Case) -> float:
@@ -57,7 +59,8 @@ LAW = module_law(
     __doc__,
     domain=Domain(
         restricted=lambda rule: {"basis": ("canonical",)},
-        matrix_panels=(((3, 5),), ((4, 4),), ((6, 1),)),
+        always=floored,
+        matrix_panels=(((3, 5), (5,)), ((4, 4), (3,)), ((6, 1),)),
         vector_panels=(((5,),), ((3, 4),)),
     ),
 )

@@ -37,7 +37,7 @@ def check(subject: Subject, case: Case) -> float:
         for t in (2**k for k in range(1, UPDATES.bit_length())):
             due, seen = np.sqrt((v2 + c2) / (v2 + t * c2)), lengths[t - 1][name] / lengths[0][name]
             good = abs(seen / due - 1) <= TOLERANCE
-            need(good, f"{name}: step {t} is {seen:.5g} times the first one, due is {due:.5g} (about t^-1/2)")
+            need(good, f"{name}: step {t} is {seen:.5g} times the first one, expected {due:.5g} (about t^-1/2)")
     return 0.0
 
 
