@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 
 from deva_core import Rule
@@ -85,7 +84,7 @@ class Assigned(torch.optim.Optimizer):
         check_rule(f"{owner}: rule", rule)
         check_vector_rule(f"{owner}: vector_rule", vector_rule)
         for half in (rule, *([] if vector_rule is None else [vector_rule])):
-            check_arrays(owner, half, (torch.Tensor, np.ndarray))
+            check_arrays(owner, half, (torch.Tensor,))
         check_flags(owner, foreach=foreach, capturable=capturable, maximize=maximize)
         check_process_group(owner, process_group)
         params = checked_params(owner, params)
