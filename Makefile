@@ -59,9 +59,8 @@ demo: .venv/.demo ## one optimizer, one model, three frameworks: out/demo.html
 	@echo "Training one network in three frameworks takes about a minute."
 	@$(BIN)/python examples/digits.py
 
-test: setup ## all tests, from the tree and from the built wheel
-	@# Reasons for skips folded and counted, and the slowest: by tests/conftest.py and pytest.
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rfE --durations=10
+test: setup ## all tests, from the tree and from the built wheel; why some were skipped, and the ten slowest
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
 lint: setup ## format, lint, types, import contracts
 	$(PIP) -q -c constraints.txt --group lint
