@@ -138,7 +138,9 @@ def test_the_kit_without_its_extra_says_what_to_install(way, status, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['hypothesis'] = None", encoding="utf-8")
     paths = [str(tmp_path), *filter(None, sys.path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run([sys.executable, *way], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *way], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     words = "deva_conformance needs hypothesis: pip install 'deva-optim[conformance]'"
     assert done.returncode == status and words in done.stderr
     assert ("Traceback" in done.stderr) == (status == 1)

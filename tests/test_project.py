@@ -108,9 +108,13 @@ def test_every_mention_of_the_address_is_pyprojects():
     for path in tracked():
         if path.exists() and path != Path(__file__) and path.suffix not in (".png", ".npz", ".safetensors"):
             text = path.read_text(encoding="utf-8", errors="ignore")
-            mentions |= {(path.name, at): url for at, url in enumerate(re.findall(rf"https?://{HOST}[^\s\"'<>)\]]*", text))}
+            mentions |= {
+                (path.name, at): url for at, url in enumerate(re.findall(rf"https?://{HOST}[^\s\"'<>)\]]*", text))
+            }
     assert {"CITATION.cff", "mkdocs.yml", "pyproject.toml"} <= {name for name, _ in mentions}
-    assert {url for url in mentions.values() if url != address and not url.startswith((address + "/", address + ".git"))} == set()
+    assert {
+        url for url in mentions.values() if url != address and not url.startswith((address + "/", address + ".git"))
+    } == set()
 
 
 def test_the_contact_for_security_is_set_in_one_file():

@@ -6,7 +6,6 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from deva_conformance.absence import missing_framework
-
 from deva_conformance.namespace import start_of
 from deva_core.capabilities import Capabilities
 from deva_core.costs import Costs

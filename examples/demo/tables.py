@@ -29,7 +29,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print()
     console.print(today_table(result["today"]))
     curve = result["today"]["trained"]["curve"]
-    console.print(f"Between the two: {percent(max(curve))} of the distance walked at most, {percent(curve[-1])} at the end.")
+    console.print(
+        f"Between the two: {percent(max(curve))} of the distance walked at most, {percent(curve[-1])} at the end."
+    )
     console.print()
     console.print(causes_table(result["today"]))
 
