@@ -59,21 +59,21 @@ demo: .venv/.demo ## one optimizer, one model, three frameworks: out/demo.html
 	@echo "Training one network in three frameworks takes about a minute."
 	@$(BIN)/python examples/digits.py
 
-test: setup ## all tests, from the tree and from the built wheel; why some were skipped, and the ten slowest
+test: .venv/.done ## all tests, from the tree and from the built wheel; why some were skipped, and the ten slowest
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
-lint: setup ## format, lint, types, import contracts
+lint: .venv/.done ## format, lint, types, import contracts
 	$(PIP) -q -c constraints.txt --group lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-docs: setup ## the site, in site/
+docs: .venv/.done ## the site, in site/
 	$(PIP) -q -c constraints.txt --group docs
 	$(BIN)/mkdocs build --strict
 
-bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" adds options to benchmarks.speed
+bench: .venv/.done ## every published figure, reprinted; SPEED="--deva-authors …" adds options to benchmarks.speed
 	$(PIP) -q -c constraints.txt --group bench
 	@# Its dependencies are kernels for CUDA, which it imports only where they are asked for.
 	$(PIP) -q --no-deps gram-newton-schulz==0.1.6
@@ -84,18 +84,18 @@ bench: setup ## every published figure, reprinted; SPEED="--deva-authors …" ad
 	$(BIN)/python -m benchmarks.replacements
 	$(BIN)/python -m benchmarks.speed $(SPEED)
 
-scoreboard: setup ## the kit on optimizers that others ship, each in an environment of its own: docs/scoreboard.md
+scoreboard: .venv/.done ## the kit on optimizers that others ship, each in an environment of its own: docs/scoreboard.md
 	$(BIN)/python -m benchmarks.scoreboard --publish
 
-foreign: setup ## the kit on array libraries that are not ours, each in an environment of its own; FOREIGN="mlx dask" chooses
+foreign: .venv/.done ## the kit on array libraries that are not ours, each in an environment of its own; FOREIGN="mlx dask" chooses
 	PYTHONPATH=conformance $(BIN)/python -m foreign $(FOREIGN)
 
-evidence: setup ## the papers' experiments, and docs/evidence.md; SHORT=--short for a smaller form without the page
+evidence: .venv/.done ## the papers' experiments, and docs/evidence.md; SHORT=--short for a smaller form without the page
 	$(PIP) -q -c constraints.txt --group bench --group demo
 	$(BIN)/python -m benchmarks.papers run $(SHORT)
 	$(if $(SHORT),,$(BIN)/python -m benchmarks.papers page)
 
-gpu: setup ## the kit, checks and timings on every GPU library here; says so where there is none
+gpu: .venv/.done ## the kit, checks and timings on every GPU library here; says so where there is none
 	$(BIN)/python -m benchmarks.gpu
 	$(if $(shell nvidia-smi -L 2>/dev/null),$(BIN)/python -m benchmarks.speed --device cuda --part pairs --part dispatches --out out/gpu-speed.json)
 
