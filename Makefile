@@ -100,4 +100,4 @@ gpu: .venv/.done ## the kit, checks and timings on every GPU library here; says 
 	$(if $(shell nvidia-smi -L 2>/dev/null),$(BIN)/python -m benchmarks.speed --device cuda --part pairs --part dispatches --out out/gpu-speed.json)
 
 clean: ## remove what these commands made
-	rm -rf .venv site dist out .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-lowest site dist out .pytest_cache .ruff_cache .import_linter_cache

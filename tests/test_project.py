@@ -1,7 +1,9 @@
 """What surrounds the code: workflows, citation, addresses and versions say the same as pyproject.toml."""
 
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -92,6 +94,44 @@ def test_the_version_is_set_in_one_place_and_the_changelog_has_it():
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "deva_core/__init__.py"
     headings = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[:2] == ["Unreleased", deva_core.__version__]
+
+
+def made(folder, *targets):
+    """What make would do in a folder that has the Makefile and what it depends on."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    return subprocess.run(["make", "-n", *targets], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_demo_installs_what_the_demo_needs_and_says_first_how_much(tmp_path):
+    """And nothing where `make setup` was."""
+    plan = made(tmp_path, "demo")
+    assert "--group demo" in plan and "--group test" not in plan and "conformance" not in plan
+    assert plan.index("GB on disk") < plan.index("--group demo") < plan.index("examples/digits.py")
+    (tmp_path / ".venv").mkdir()
+    for stamp in (".base", ".demo", ".done"):
+        (tmp_path / ".venv" / stamp).touch()
+    assert "pip install" not in made(tmp_path, "demo", "setup", "-o", "pyproject.toml", "-o", "constraints.txt")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_setup_ends_with_what_to_do_next_in_three_lines(tmp_path):
+    said = made(tmp_path, "setup").rstrip().splitlines()[-4:]
+    assert "What to do next:" in said[0]
+    assert [("make demo" in said[1], "make test" in said[2], "deva_conformance" in said[3])] == [(True, True, True)]
+
+
+def test_the_demos_group_and_extras_bring_all_that_it_imports():
+    groups, extras = PROJECT["dependency-groups"], PROJECT["project"]["optional-dependencies"]
+    extra = re.search(r"^DEMO_EXTRAS := (.*)", MAKEFILE, re.MULTILINE)[1].split()
+    needs = [*groups["demo"], *(need for name in extra for need in extras[name])]
+    brought = {re.split(r"[^\w-]", need, maxsplit=1)[0] for need in needs}
+    files = [ROOT / "examples" / "digits.py", *(ROOT / "examples" / "demo").glob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    imported = set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) - sys.stdlib_module_names
+    own = {"demo", "deva_core", "deva_jax", "deva_numpy", "deva_torch"}
+    assert imported - own <= {{"scikit-learn": "sklearn"}.get(name, name) for name in brought}
 
 
 def tracked():
