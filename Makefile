@@ -7,7 +7,7 @@ GROUPS := test
 DEMO_EXTRAS := numpy torch jax
 DEMO_SIZE := 1.6 GB
 DEMO_DOWNLOAD := 0.35 GB
-SETUP_SIZE := 2.5 GB
+SETUP_SIZE := 2.2 GB
 TEST_MINUTES := 10
 
 .PHONY: help setup demo test lint docs bench scoreboard foreign evidence gpu clean
