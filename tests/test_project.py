@@ -1,5 +1,6 @@
 """What surrounds the code: workflows, citation, addresses and versions say the same as pyproject.toml."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -100,7 +101,9 @@ def made(folder, *targets):
     """What make would do in a folder that has the Makefile and what it depends on."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
-    return subprocess.run(["make", "-n", *targets], cwd=folder, capture_output=True, text=True, check=True).stdout
+    alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    command = ["make", "-n", *targets]  # under `make test` it would also say which folder it enters
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
