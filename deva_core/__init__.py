@@ -34,4 +34,4 @@ from deva_core.telemetry import observe as observe
 RULES = (Muon, AdaGO, DeVA, DeVAVector, AdamW)
 """The rules of this package. Your own subclass of `Rule` works everywhere without being listed here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -60,20 +60,22 @@ def load_frameworks(names: list[str], progress: Progress) -> tuple[dict[str, Mod
     """The networks whose framework is installed, and for the others what is missing."""
     found, missing = {}, {}
     for name in names:
-        with progress.task(f"loading {FRAMEWORKS[name]}"):
+        with progress.task(f"loading {FRAMEWORKS[name]}") as tick:
             try:
                 found[name] = importlib.import_module(f"demo.{name}_net")
             except ModuleNotFoundError as error:
                 missing[name] = f"not installed: {error.name}"
+                tick(missing[name])
     return found, missing
 
 
-def check_backward(seed: int, console: Console) -> float:
+def check_backward(seed: int, progress: Progress) -> float:
     """Measure the hand-written backward pass against finite differences; stop the program if it is wrong."""
-    error = numpy_net.backward_error(seed)
+    with progress.task("check of NumPy's backward pass") as tick:
+        error = numpy_net.backward_error(seed)
+        tick(f"within {error:.1e} of finite differences")
     if error > BACKWARD_LIMIT:
         sys.exit(f"the NumPy backward pass is wrong: {error:.1e} of the gradient from finite differences")
-    console.print(f"NumPy's backward pass is within {error:.1e} of finite differences, over every parameter.")
     return error
 
 
@@ -138,7 +140,7 @@ def run(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     steps = args.steps or args.epochs * per_epoch
     problem, result = Problem.of(args.seed, steps, args.dtype), circumstances(args, steps)
     with Progress(console) as progress:
-        result["backward_error"] = check_backward(args.seed, console)
+        result["backward_error"] = check_backward(args.seed, progress)
         nets, result["missing"] = load_frameworks(args.frameworks, progress)
         if not nets:
             sys.exit("none of these frameworks is installed: " + ", ".join(args.frameworks))
@@ -157,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     (args.out / "demo.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     (args.out / "demo.html").write_text(page.html(result), encoding="utf-8")
     tables.show(result, console)
-    console.print(f"\n{args.out / 'demo.html'} and demo.json written after {result['seconds']:.0f} s.")
+    tables.show_end(result, args.out / "demo.html", console)
     return 1 if result["verdict"]["holds"] is False else 0
 
 

@@ -1,6 +1,7 @@
 """Shared fixtures: the backends that are installed."""
 
 import os
+from collections import Counter
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 
@@ -45,3 +46,17 @@ def starts():
 def start(request):
     """`start` of each backend in turn."""
     return INSTALLED[request.param].load()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Why tests were skipped, each reason once: `-rs` would repeat a reason for every place that has it."""
+    counts = reasons(terminalreporter.stats.get("skipped", []))
+    if counts:
+        terminalreporter.section("skipped, by reason")
+    for reason, count in counts.most_common():
+        terminalreporter.write_line(f"{count:>5}  {reason}")
+
+
+def reasons(reports) -> Counter:
+    """How many tests were skipped for each reason."""
+    return Counter(report.longrepr[2].removeprefix("Skipped: ") for report in reports)

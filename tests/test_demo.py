@@ -1,8 +1,10 @@
 """`examples/digits.py`, the main job: its backward pass, its files, its verdict, its messages."""
 
 import importlib
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -66,10 +68,47 @@ def test_parted_is_relative_to_the_distance_that_the_first_walked(demo):
     assert parted(a, b, start) == pytest.approx([0.2])
 
 
+def is_readable_at_80_columns(text):
+    """Nothing is cut, no cell is broken, and a row of a table says nothing of two frameworks or optimizers at once."""
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    rules = [row for row in rows if len(row) == 5]
+    assert len(rules) == 3 * len(BACKENDS) and all(all(row[1:]) for row in rules)
+    assert "Largest distance between any two frameworks" in text or len(BACKENDS) == 1
+    assert all(all(row) for row in rows if len(row) in (3, 4))
+
+
+def test_on_a_terminal_a_phase_ends_in_one_line_and_the_display_goes(tmp_path, demo):
+    """What is left of the live display, on a terminal of 80 columns."""
+    rich, output = pytest.importorskip("rich.console"), io.StringIO()
+    console = rich.Console(file=output, force_terminal=True, width=80)
+    with demo("progress").Progress(console) as progress:
+        for k in range(3):
+            with progress.task(f"phase {k}", 5) as tick:
+                for step in range(5):
+                    tick(f"loss {step}")
+    ended = re.findall(r"✓.*", output.getvalue())
+    assert [re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", line).split(",")[0] for line in ended] == [
+        f"✓ phase {k}: loss 4" for k in range(3)
+    ]
+
+
+def test_a_phase_that_fails_ends_its_line(demo):
+    rich, output = pytest.importorskip("rich.console"), io.StringIO()
+    progress = demo("progress").Progress(rich.Console(file=output))
+    with pytest.raises(IndexError), progress, progress.task("taking"):
+        [].pop()
+    assert output.getvalue() == "taking: stopped\n"
+
+
 def test_every_installed_framework_agrees_and_the_files_are_complete(tmp_path):
     """Five steps of every rule; the verdict, the record and the page."""
-    done = digits("--steps", "5", "--out", "here", cwd=tmp_path)
+    done = digits("--steps", "5", "--out", "here", cwd=tmp_path, COLUMNS="80")
     assert done.returncode == 0, done.stdout + done.stderr
+    is_readable_at_80_columns(done.stdout)
+    phases, shown = done.stdout.split("\n\n", 1)
+    assert len(phases.splitlines()) == len(set(phases.splitlines())) <= 23  # one line a phase
+    assert shown.split("Where to look\n  ")[1].startswith(f"{Path('here') / 'demo.html'}: the report")
     record = json.loads((tmp_path / "here" / "demo.json").read_text(encoding="utf-8"))
     assert {run["framework"] for run in record["runs"]} == set(BACKENDS)
     assert len(record["runs"]) == 3 * len(BACKENDS)

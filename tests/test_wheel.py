@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import deva_core
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("deva_core", "deva_numpy", "deva_torch", "deva_jax", "deva_cupy", "deva_conformance")
 
@@ -40,6 +42,10 @@ def test_the_wheel_has_every_package_typed_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
     assert all(f"{package}/py.typed" in names for package in PACKAGES)
+
+
+def test_the_wheel_has_the_version_of_the_package(wheel):
+    assert wheel.name.split("-")[1] == deva_core.__version__
 
 
 def test_the_kit_accepts_numpy_from_the_wheel(python, tmp_path):

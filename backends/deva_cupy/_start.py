@@ -100,12 +100,17 @@ def start(
     """
     if compiled:
         raise ValueError("compiled must be None or False: the cupy backend does not compile its step")
-    if not cupy.is_available():
-        raise RuntimeError(
-            f"CuPy {cupy.__version__} finds no CUDA device and driver on this machine: deva_cupy needs an NVIDIA GPU"
-        )
+    if reason := unavailable():
+        raise RuntimeError(f"{reason}: deva_cupy needs an NVIDIA GPU")
     optimizer = _StackOptimizer(rule, vector_rule, layout, compute_dtype="float32", replacements=replacements)
     return Run(optimizer, params)
+
+
+def unavailable() -> str | None:
+    """Why nothing can be run on this machine; None where something can."""
+    if cupy.is_available():
+        return None
+    return f"CuPy {cupy.__version__} finds no CUDA device and driver on this machine"
 
 
 def operations() -> Operations:
@@ -122,3 +127,4 @@ HELD = ("float64", "float32", *(("bfloat16",) if bfloat16() else ()), "float16")
 
 start.capabilities = Capabilities(dtypes=HELD, compiled=False)  # pyright: ignore[reportFunctionMemberAccess]
 start.operations = operations  # pyright: ignore[reportFunctionMemberAccess]
+start.unavailable = unavailable  # pyright: ignore[reportFunctionMemberAccess]

@@ -39,9 +39,16 @@ class Run:
             raise ValueError(f"a gradient is named {stray!r}, but no parameter is")
         for name, p in self._params.items():
             G = grads.get(name)
-            p.grad_dtype = None  # other backends accept gradients in another precision than their parameters
-            p.grad = None if G is None else to_torch(G)
+            p.grad = None if G is None else self._gradient(p, to_torch(G))
         self._optimizer.step()
+
+    @staticmethod
+    def _gradient(p: torch.nn.Parameter, G: torch.Tensor) -> torch.Tensor:
+        """The gradient as it is, of another precision than its parameter if need be, where this torch allows that."""
+        if not hasattr(p, "grad_dtype"):  # an older torch (2.6 is one) refuses such gradients
+            return G.to(p.dtype)
+        p.grad_dtype = None
+        return G
 
     @property
     def params(self) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ The function `check_backend` does the same. A backend is an entry point in the g
 `module:callable` with `start`'s signature, or an Array API namespace (`from_namespace`).
 """
 
+from deva_conformance import needs as needs  # first: it says in one line what is not installed
 from deva_conformance.cases import Case as Case
 from deva_conformance.cases import Problem as Problem
 from deva_conformance.check import check_backend as check_backend

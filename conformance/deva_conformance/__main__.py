@@ -1,5 +1,6 @@
 """The command `python -m deva_conformance`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +51,18 @@ def named(backends: list[str], namespaces: list[str]) -> list[str]:
     return list(dict.fromkeys((*names, *(module + NAMESPACE for module in namespaces))))
 
 
-def run_all(console: Console, names: list[str], rules: list[type[Rule]], plan: Plan, jobs: int | None) -> Report:
+@dataclass(frozen=True)
+class Asked:
+    """What to run. `absent`: None where backends were named; else why an installed one was left out, as it turns out."""
+
+    names: list[str]
+    rules: list[type[Rule]]
+    plan: Plan
+    jobs: int | None
+    absent: dict[str, str] | None
+
+
+def run_all(console: Console, asked: Asked) -> Report:
     """Run every law, with live progress; an interrupt keeps what was found."""
     columns = TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     results: list[Result] = []
@@ -62,19 +74,26 @@ def run_all(console: Console, names: list[str], rules: list[type[Rule]], plan: P
         def seen(result: Result) -> None:
             results.append(result)
             progress.update(task, advance=1, description=f"{result.backend} {result.rule} {result.law}")
+            progress.update(task, total=sum(len(w.laws) for w in work if w.backend not in (asked.absent or {})))
             if result.broken:
                 progress.console.print(f"[red]✗[/] {escape(result.law)} {escape(result.backend)} {result.rule}")
 
+        work = tasks_for(asked.names, asked.rules)
         try:
-            work = tasks_for(names, rules)
-            progress.update(task, total=sum(len(w.laws) for w in work))
-            check_all(work, plan, seen, jobs, known)
+            check_all(work, asked.plan, seen, asked.jobs, known, asked.absent)
         except KeyboardInterrupt:
             interrupted = True
+    return collected(results, known, asked, interrupted)
+
+
+def collected(results: list[Result], known: dict[str, dict[str, str]], asked: Asked, interrupted: bool) -> Report:
+    """The report; a run in which every backend was left out is none."""
+    if asked.absent and len(asked.absent) == len(asked.names):
+        raise CannotRun("no backend: " + "; ".join(asked.absent.values()))
     made: list[Result] = []
-    for name in names:
-        made += judged([r for r in in_order(results, names) if r.backend == name], known.get(name, {}))
-    return Report(tuple(made), plan.profile, plan.seed, interrupted=interrupted)
+    for name in asked.names:
+        made += judged([r for r in in_order(results, asked.names) if r.backend == name], known.get(name, {}))
+    return Report(tuple(made), asked.plan.profile, asked.plan.seed, interrupted=interrupted)
 
 
 def reproduce(id: str) -> int:
@@ -115,8 +134,8 @@ def shown(result: Result | None) -> str:
     return f"[{COLOURS[result.status]}]{text}[/]"
 
 
-def conclude(console: Console, report: Report) -> None:
-    """The grid, the counts, and as the last lines every broken law."""
+def conclude(console: Console, report: Report, absent: dict[str, str]) -> None:
+    """The grid, the counts, what was left out, and as the last lines every broken law."""
     for backend in dict.fromkeys(r.backend for r in report.results):
         console.print(grid(Report(tuple(r for r in report.results if r.backend == backend))))
     seconds = {b: sum(r.seconds for r in report.results if r.backend == b) for b in {r.backend for r in report.results}}
@@ -125,6 +144,8 @@ def conclude(console: Console, report: Report) -> None:
     console.print(f"{report.executed} cases; {counts}; {times}")
     for precision in report.precisions:
         console.print(escape(precision.words), highlight=False, soft_wrap=True)
+    for reason in absent.values():
+        console.print(escape(f"left out: {reason}"), highlight=False, soft_wrap=True)
     if report.interrupted:
         print("INTERRUPTED: these results are incomplete")
     for result in report.broken:
@@ -148,7 +169,10 @@ def main(
     jobs: Annotated[int | None, typer.Option(help="Processes; 2 by default.")] = None,
     reproduce_id: Annotated[str | None, typer.Option("--reproduce", help="Run one broken case again.")] = None,
 ) -> None:
-    """Prove a backend right. Exit status 0: it conforms; 1: it does not; 2: it could not be run."""
+    """Prove a backend right. Exit status 0: it conforms; 1: it does not; 2: it could not be run.
+
+    Without a name: every backend that is installed. One whose framework or device is missing is left out, and said so.
+    """
     console: Any = Console()
     try:
         if reproduce_id:
@@ -156,14 +180,15 @@ def main(
         if profile not in PROFILES:
             raise CannotRun(f"no such profile: {profile}; there are {', '.join(PROFILES)}")
         seconds = time_limit or (600.0 if profile == "full" else 60.0)
-        names = named(backend or [], namespace or [])
-        result = run_all(console, names, chosen(rules), Plan(profile, seed, seconds), jobs)
+        names, absent = named(backend or [], namespace or []), None if backend or namespace else {}
+        asked = Asked(names, chosen(rules), Plan(profile, seed, seconds), jobs, absent)
+        result = run_all(console, asked)
     except CannotRun as reason:
         print(f"COULD NOT RUN {reason}")
         raise typer.Exit(COULD_NOT_RUN) from None
     if report:
         result.write(report)
-    conclude(console, result)
+    conclude(console, result, absent or {})
     raise typer.Exit(result.exit_status)
 
 

@@ -2,9 +2,10 @@
 
 import importlib
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from deva_conformance.absence import missing_framework
 from deva_conformance.namespace import start_of
 from deva_core.capabilities import Capabilities
 from deva_core.costs import Costs
@@ -16,6 +17,10 @@ NAMESPACE = "(namespace)"
 
 class CannotRun(Exception):
     """Raised for a backend or a rule that cannot be found or loaded."""
+
+
+class Absent(CannotRun):
+    """A backend that is not broken, but whose framework is not installed here, or that finds no device."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +59,39 @@ def load(spec: str) -> Subject:
 
     Raises:
         CannotRun: there is no such backend, or its import failed.
+        Absent: its framework is not installed, or it finds no device.
     """
     if spec.endswith(NAMESPACE):
         return from_namespace(spec.removesuffix(NAMESPACE))
     points = {point.name: point for point in entry_points(group=GROUP)}
+    if spec not in points and ":" not in spec:
+        raise CannotRun(f"{spec}: no such backend; installed are {', '.join(sorted(points)) or 'none'}")
+    point = points.get(spec)
     try:
-        if spec in points:
-            return Subject(spec, points[spec].load())
-        if ":" in spec:
-            module, _, name = spec.partition(":")
-            return Subject(spec, function(getattr(importlib.import_module(module), name)))
+        start = point.load() if point else function(spec)
+        unavailable = start.unavailable() if hasattr(start, "unavailable") else None
     except (Exception, SystemExit) as error:  # whatever an import raises
-        raise CannotRun(f"{spec}: cannot be loaded: {type(error).__name__}: {error}") from error
-    raise CannotRun(f"{spec}: no such backend; installed are {', '.join(sorted(points)) or 'none'}")
+        raise absent(point, error) or CannotRun(f"{spec}: cannot be loaded: {described(error)}") from error
+    if unavailable:
+        raise Absent(f"{spec}: no device: {unavailable}")
+    return Subject(spec, start)
 
 
-def function(start: Any) -> Any:
-    """`start`, if it is callable."""
+def absent(point: EntryPoint | None, error: BaseException) -> Absent | None:
+    """The error's meaning, where all that is wrong is that an entry point's framework is not installed."""
+    reason = missing_framework(point, error) if point else None
+    return Absent(f"{point.name}: not installed: {reason}") if point and reason else None
+
+
+def described(error: BaseException) -> str:
+    """An error in words."""
+    return f"{type(error).__name__}: {error}"
+
+
+def function(spec: str) -> Any:
+    """What `module:callable` names, if it can be called."""
+    module, _, name = spec.partition(":")
+    start = getattr(importlib.import_module(module), name)
     if not callable(start):
         raise TypeError(f"{start!r} is not callable")
     return start
@@ -85,4 +106,6 @@ def from_namespace(module: str) -> Subject:
     try:
         return Subject(module + NAMESPACE, start_of(module))
     except (Exception, SystemExit) as error:  # whatever an import raises
-        raise CannotRun(f"{module}: not an Array API namespace: {type(error).__name__}: {error}") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == module.partition("@")[0].partition(".")[0]:
+            raise CannotRun(f"{module}: not installed: no module {error.name}") from error
+        raise CannotRun(f"{module}: not an Array API namespace: {described(error)}") from error

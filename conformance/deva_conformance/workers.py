@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from deva_conformance.check import expected_failures
-from deva_conformance.driver import CannotRun, load
+from deva_conformance.driver import Absent, CannotRun, load
 from deva_conformance.laws import LAWS, law
 from deva_conformance.plan import PROFILES
 from deva_conformance.report import Result
@@ -49,9 +49,10 @@ class Imported:
 
 @dataclass(frozen=True)
 class Refused:
-    """A worker cannot import a backend."""
+    """A worker cannot import a backend; `absent`: it is not installed here, or finds no device."""
 
     reason: str
+    absent: bool
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def work(connection: Connection, plan: Plan, task: Task, imported: dict[str, Pro
             subject = load(task.backend)
             expected = expected_failures(subject)
         except (CannotRun, ValueError) as reason:
-            connection.send(Refused(str(reason)))
+            connection.send(Refused(str(reason), isinstance(reason, Absent)))
             return
         imported[task.backend] = Probed(subject, min(plan.time_limit, PROBE_LIMIT))
         connection.send(Imported(expected))
@@ -182,10 +183,18 @@ class Pool:
         plan: how.
         seen: is given each result as it comes.
         expected: is given what each backend says that it breaks, when it is imported.
+        absent: is given why a backend is absent, and the run goes on without it; None: such a backend cannot be run.
     """
 
-    def __init__(self, tasks: Sequence[Task], plan: Plan, seen: Callable[[Result], None], expected: dict) -> None:
-        self.expected = expected
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        plan: Plan,
+        seen: Callable[[Result], None],
+        expected: dict,
+        absent: dict[str, str] | None = None,
+    ) -> None:
+        self.expected, self.absent = expected, absent
         self.waiting, self.plan, self.seen = list(tasks), plan, seen
         self.hangs: Counter[str] = Counter()
         self.workers: list[Worker] = []
@@ -234,14 +243,22 @@ class Pool:
             return
         worker.wait_for(self.plan.time_limit)
         if isinstance(message, Refused):
-            raise CannotRun(message.reason)
-        if isinstance(message, Imported):
+            self.refused(worker, worker.task.backend, message)
+        elif isinstance(message, Imported):
             self.expected[worker.task.backend] = message.expected
             worker.imported.add(worker.task.backend)
         elif message == DONE:
             worker.task = None
         else:
             self.result(worker, worker.task, message)
+
+    def refused(self, worker: Worker, backend: str, message: Refused) -> None:
+        """A backend that is not here is left out, where that is asked for; with any other the run ends."""
+        if not message.absent or self.absent is None:
+            raise CannotRun(message.reason)
+        self.absent[backend] = message.reason
+        self.waiting = [task for task in self.waiting if task.backend != backend]
+        worker.task = None
 
     def result(self, worker: Worker, task: Task, result: Result) -> None:
         """One check is done."""
@@ -306,9 +323,13 @@ def check_all(
     seen: Callable[[Result], None],
     processes: int | None = None,
     expected: dict[str, dict[str, str]] | None = None,
+    absent: dict[str, str] | None = None,
 ) -> None:
-    """Every task, two at a time where there are two cores; into `expected` goes what each backend says that it breaks."""
-    pool = Pool(tasks, plan, seen, {} if expected is None else expected)
+    """Every task, two at a time where there are two cores.
+
+    Into `expected` goes what each backend says that it breaks; into `absent`, where given, why one was left out.
+    """
+    pool = Pool(tasks, plan, seen, {} if expected is None else expected, absent)
     with tempfile.TemporaryDirectory() as cache:
         for name, value in {**ENVIRONMENT, "JAX_COMPILATION_CACHE_DIR": cache}.items():
             os.environ.setdefault(name, value)

@@ -174,14 +174,15 @@ function losses() {
 }
 
 function table() {
-  const heads = ["rule", "framework", "loss", "test accuracy", "distance / walked", "ms per step"];
+  const heads = ["rule", "framework", "loss", "test accuracy", "ms per step", "any two apart"];
   const rows = rules.flatMap((rule) => R.runs.filter((run) => run.rule === rule).map((run, k, group) =>
     el("tr", { class: k === group.length - 1 ? "last" : "" },
       el("td", { class: "name rulename", style: `color: var(--${rule})` }, k ? "" : rule), el("td", { class: "name" }, NAMES[run.framework]),
-      ...[run.train_loss.toPrecision(6), percent(run.test_accuracy), k ? "" : distance(R.agreement[rule].largest), run.ms_per_step.toFixed(2)].map((t) => el("td", {}, t)))));
+      ...[run.train_loss.toPrecision(6), percent(run.test_accuracy), run.ms_per_step.toFixed(2)].map((t) => el("td", {}, t)),
+      k ? null : el("td", { class: "whole", rowspan: group.length }, distance(R.agreement[rule].largest)))));
   const head = el("tr", {}, heads.map((h, k) => el("th", { class: k < 2 ? "name" : "" }, h)));
   return section("In numbers", panel(el("div", { class: "scroll" }, el("table", {}, head, rows))), el("div", { style: "height: 14px" }),
-    para(`Loss: over all training images, after the last step. Time: the median whole training step, gradients included, each framework on one thread; JAX is compiled once per rule (${list([...new Set(R.runs.filter((r) => r.jax_traces !== null).map((r) => `traced ${r.jax_traces}×`))]) || "not run"}). Distance: the largest over all steps.`, "soft"));
+    para(`Loss: over all training images, after the last step. Time: the median whole training step, gradients included, each framework on one thread; JAX is compiled once per rule (${list([...new Set(R.runs.filter((r) => r.jax_traces !== null).map((r) => `traced ${r.jax_traces}×`))]) || "not run"}). Any two apart: the largest distance between two frameworks over all steps, relative to the distance walked.`, "soft"));
 }
 
 function float32() {
@@ -238,11 +239,12 @@ function drawing() {
   const bars = el("div", { class: "says" }), context = canvas.getContext("2d", { willReadFrequently: true });
   const lines = Array.from({ length: 10 }, (_, k) => ({ bar: el("i"), text: el("span", {}, "") , k }));
   bars.append(...lines.map((l) => el("div", {}, el("b", {}, String(l.k)), l.bar, l.text)));
-  const clear = () => { context.fillStyle = "#0d0f13"; context.fillRect(0, 0, 224, 224); show(); };
-  const show = () => { const pixels = shrink(context); image(pixels, small); const p = says(pixels); lines.forEach((l) => { l.bar.style.width = `${100 * p[l.k]}%`; l.text.textContent = percent(p[l.k], 0); }); };
-  let from = null;
+  const wipe = () => { context.fillStyle = "#0d0f13"; context.fillRect(0, 0, 224, 224); };
+  const clear = () => { wipe(); show(); blank = true; Object.assign(context, { fillStyle: "#8a93a0", font: "15px system-ui, sans-serif", textAlign: "center" }); context.fillText("draw a digit here", 112, 117); };
+  const show = () => { const pixels = shrink(context); image(pixels, small); const p = pixels.some((v) => v) ? says(pixels) : Array(10).fill(0); lines.forEach((l) => { l.bar.style.width = `${100 * p[l.k]}%`; l.text.textContent = p[l.k] ? percent(p[l.k], 0) : ""; }); };
+  let from = null, blank = true;
   const at = (e) => { const r = canvas.getBoundingClientRect(); return [((e.clientX - r.left) * 224) / r.width, ((e.clientY - r.top) * 224) / r.height]; };
-  canvas.addEventListener("pointerdown", (e) => { from = at(e); canvas.setPointerCapture(e.pointerId); });
+  canvas.addEventListener("pointerdown", (e) => { if (blank) wipe(); blank = false; from = at(e); canvas.setPointerCapture(e.pointerId); });
   canvas.addEventListener("pointerup", () => { from = null; });
   canvas.addEventListener("pointermove", (e) => {
     if (!from) return;

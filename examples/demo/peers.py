@@ -194,7 +194,7 @@ def compare(problem: Problem, seed: int, progress: Progress) -> dict[str, Any]:
     """All about today's two: trained on the problem, and the causes of their distance, one by one."""
     result = {"hyperparameters": HYPER, "names": [TORCH, OPTAX], "trained": trained(problem, progress)}
     W, gradients = random_array(seed, LONG)
-    with progress.task("today's two on one 64×256 array: why they part", 4) as tick:
+    with progress.task("why these two part", 4) as tick:
         result["array"] = {"shape": ARRAY, "gradients": GRADIENTS, **causes(W, gradients[:GRADIENTS])}
         tick("causes, random gradients")
         result["layer"] = {
@@ -206,5 +206,5 @@ def compare(problem: Problem, seed: int, progress: Progress) -> dict[str, Any]:
         result["first_step"] = first_step(problem)
         tick("the first step")
         result["nesterov_fades"] = nesterov_fades(W, gradients)
-        tick("how the Nesterov forms converge")
+        tick("eight comparisons")
     return result

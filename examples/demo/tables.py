@@ -1,5 +1,6 @@
 """The tables that the program prints at the end."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,12 +22,17 @@ CAUSES = {
 def show(result: dict[str, Any], console: Console) -> None:
     console.print()
     console.print(rules_table(result))
-    show_verdict(result["verdict"], console)
+    show_distances(result["agreement"], console)
     if "missing" in result["today"]:
         console.print(f"\ntorch.optim.Muon beside optax.contrib.muon: left out ({result['today']['missing']})")
         return
     console.print()
     console.print(today_table(result["today"]))
+    curve = result["today"]["trained"]["curve"]
+    console.print(
+        f"Between the two: {percent(max(curve))} of the distance walked at most, {percent(curve[-1])} at the end."
+    )
+    console.print()
     console.print(causes_table(result["today"]))
 
 
@@ -41,61 +47,92 @@ def distance(x: float | None) -> str:
 def rules_table(result: dict[str, Any]) -> Table:
     title = f"{result['dtype']}, {result['steps']} steps of {result['batch']} images, seed {result['seed']}"
     table = Table(title=title, title_justify="left")
-    table.add_column("rule")
-    table.add_column("framework")
-    for heading in ("loss", "test accuracy", "ms per step", "distance\n/ walked"):
-        table.add_column(heading, justify="right")
+    for heading in ("rule", "framework"):
+        table.add_column(heading, no_wrap=True)
+    add_numbers(table)
     for rule in result["agreement"]:
         add_rule(table, rule, result)
     return table
 
 
+def add_numbers(table: Table) -> None:
+    for heading in ("loss", "test accuracy", "ms per step"):
+        table.add_column(heading, justify="right", no_wrap=True)
+
+
 def add_rule(table: Table, rule: str, result: dict[str, Any]) -> None:
     runs = [run for run in result["runs"] if run["rule"] == rule]
     for k, run in enumerate(runs):
-        shared = (rule, distance(result["agreement"][rule]["largest"])) if k == 0 else ("", "")
         numbers = f"{run['train_loss']:.6f}", percent(run["test_accuracy"]), f"{run['ms_per_step']:.2f}"
-        table.add_row(shared[0], FRAMEWORKS[run["framework"]], *numbers, shared[1])
+        table.add_row("" if k else rule, FRAMEWORKS[run["framework"]], *numbers)
     for name, why in result["missing"].items():
-        table.add_row("", f"[dim]{FRAMEWORKS[name]}[/]", f"[dim]{why}[/]", "", "", "")
+        table.add_row("", f"[dim]{FRAMEWORKS[name]}[/]", f"[dim]{why}[/]", "", "")
     table.add_section()
 
 
-def show_verdict(verdict: dict[str, Any], console: Console) -> None:
-    if verdict["worst"] is None:
-        console.print("One framework only: nothing to compare.")
-    elif not verdict["judged"]:
-        console.print("float32: shown, not judged. In float64 the limit is " + f"{verdict['limit']:.0e}.")
-    elif verdict["holds"]:
-        console.print(f"[green]The frameworks agree:[/] {verdict['worst']:.1e} of the distance walked at most.")
-    else:
-        console.print(f"[bold red]The frameworks part:[/] {verdict['worst']:.1e}, the limit is {verdict['limit']:.0e}.")
+def show_distances(agreement: dict[str, Any], console: Console) -> None:
+    """What belongs to all frameworks together stands under the table, not in one framework's row."""
+    largest = {rule: entry["largest"] for rule, entry in agreement.items() if entry["largest"] is not None}
+    if largest:
+        console.print("Largest distance between any two frameworks, relative to the distance walked:")
+        console.print("  " + ", ".join(f"{rule} {distance(x)}" for rule, x in largest.items()))
 
 
 def today_table(today: dict[str, Any]) -> Table:
-    curve = today["trained"]["curve"]
-    table = Table(
-        title="What people have today, with the same hyperparameters on the same layers", title_justify="left"
-    )
-    table.add_column("optimizer")
-    for heading in ("loss", "test accuracy", "ms per step", "distance / walked"):
-        table.add_column(heading, justify="right")
-    for k, run in enumerate(today["trained"]["runs"]):
+    title = "What people have today, with the same hyperparameters on the same layers"
+    table = Table(title=title, title_justify="left")
+    table.add_column("optimizer", no_wrap=True)
+    add_numbers(table)
+    for run in today["trained"]["runs"]:
         numbers = f"{run['train_loss']:.6f}", percent(run["accuracy"]), f"{run['ms_per_step']:.2f}"
-        table.add_row(
-            run["framework"],
-            *numbers,
-            f"{percent(max(curve))} at most" if k == 0 else f"{percent(curve[-1])} at the end",
-        )
+        table.add_row(run["framework"], *numbers)
     return table
 
 
 def causes_table(today: dict[str, Any]) -> Table:
-    table = Table(title="Why they part: given the same gradients, distance / walked", title_justify="left")
-    table.add_column("")
-    for key, what in {"array": "random gradients", "layer": "gradients of the network"}.items():
+    title = "Why they part: distance / distance walked, both given the same gradients"
+    table = Table(title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for key, (what, of) in {"array": ("an array", "random"), "layer": ("a layer", "own")}.items():
         rows, columns = today[key]["shape"]
-        table.add_column(f"{rows}×{columns}, {today[key]['gradients']} {what}", justify="right")
+        heading = f"{what}, {rows}×{columns},\n{today[key]['gradients']} {of} gradients"
+        table.add_column(heading, justify="right", no_wrap=True)
     for cause, text in CAUSES.items():
         table.add_row(text, *(distance(today[key][cause]) for key in ("array", "layer")))
     return table
+
+
+def show_end(result: dict[str, Any], page: Path, console: Console) -> None:
+    """What was seen, and where to look."""
+    console.print("\n[bold]What was seen[/]")
+    for line in (verdict_line(result["verdict"]), *predictions_line(result), *today_line(result["today"])):
+        console.print(f"  {line}", highlight=False)
+    console.print("[bold]Where to look[/]")
+    console.print(f"  {page}: the report; open it in a browser", highlight=False, soft_wrap=True)
+    console.print(f"  {page.with_suffix('.json')}: every number", highlight=False, soft_wrap=True)
+    console.print(f"This took {result['seconds']:.0f} s.", highlight=False)
+
+
+def verdict_line(verdict: dict[str, Any]) -> str:
+    if verdict["worst"] is None:
+        return "One framework only: nothing to compare."
+    if not verdict["judged"]:
+        return f"float32: shown, not judged. In float64 the limit is {verdict['limit']:.0e}."
+    numbers = f"{verdict['worst']:.1e} of the distance walked at most, limit {verdict['limit']:.0e}"
+    if verdict["holds"]:
+        return f"[green]The frameworks agree:[/] {numbers}."
+    return f"[bold red]The frameworks part:[/] {numbers}."
+
+
+def predictions_line(result: dict[str, Any]) -> list[str]:
+    if len({run["framework"] for run in result["runs"]}) < 2:
+        return []
+    same = min(entry["same_predictions"] for entry in result["agreement"].values())
+    images = next(iter(result["agreement"].values()))["test_images"]
+    return [f"They give the same answer on {same} of {images} test images, whichever the rule."]
+
+
+def today_line(today: dict[str, Any]) -> list[str]:
+    if "missing" in today:
+        return []
+    return [f"torch.optim.Muon and optax.contrib.muon part by up to {percent(max(today['trained']['curve']))} of it."]

@@ -71,7 +71,7 @@ def train(framework: str, network: Any, problem: Problem, what: str, progress: P
             if t % every == 0 or t == total:
                 run.steps.append(t)
                 run.path.append(flat(network.parameters()))
-            tick(f"loss {value:.4f}")
+            tick(f"loss {value:.2g}")
     evaluate(run, network, problem)
     return run
 

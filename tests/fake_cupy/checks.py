@@ -246,7 +246,9 @@ def what_cannot_be_done_is_refused_in_words() -> None:
     cupy.__version__ = "13.6.0"
     with raises(TypeError, "CuPy 13.6.0"):
         start(Muon(), {"w": np.ones((2, 2), ml_dtypes.bfloat16)})
+    assert start.unavailable() is None
     cupy.is_available = lambda: False
+    assert "no CUDA device" in start.unavailable()
     with raises(RuntimeError, "no CUDA device"):
         start(Muon(), W)
 
