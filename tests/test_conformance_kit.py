@@ -1,10 +1,13 @@
 """The kit's manners: hangs, crashes and wrong types are reported; expected failures are strict; ids bring cases back."""
 
+import base64
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import suppress
 from xml.etree import ElementTree
 
@@ -170,7 +173,8 @@ def test_a_failure_is_reproduced_from_its_id_and_from_its_program(tmp_path):
     status, lines = cli(backend, "--rules", "AdamW", "--profile", "smoke", "--report", str(tmp_path), "--seed", "3")
     assert status == 1
     id = next(line.split()[1] for line in lines if line.startswith("--reproduce exact-decay"))
-    status, again = cli("--reproduce", id)
+    assert cli("--reproduce", id)[0] == 2, "an id alone imports no backend"
+    status, again = cli(backend, "--reproduce", id)
     assert status == 1
     assert again[-1] in lines
     program = next(tmp_path.glob("reproduce-exact-decay-*.py"))
@@ -244,3 +248,24 @@ def test_results_are_the_same_in_processes_and_in_one():
     alone = check_backend(from_namespace("numpy"), rules=[AdamW], profile="smoke")
     assert [r.as_dict() for r in in_order(found, ["numpy(namespace)"])] == [r.as_dict() for r in alone.results]
     assert len(alone.results) == sum(law.domain.applies(AdamW) for law in LAWS)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        ["numpy", "logging:FileHandler", {"filename": "MARK"}, [], 1],
+        ["numpy", "subprocess:Popen", {"args": ["touch", "MARK"]}, [], 1],
+        ["subprocess:Popen", "Muon", {}, [], 1],
+        ["antigravity(namespace)", "Muon", {}, [], 1],
+        ["numpy", "Rule", {}, [], 1],
+        ["numpy", ["Muon"], {}, [], 1],
+    ],
+)
+def test_an_id_is_data_and_calls_nothing(plain, tmp_path):
+    """It comes from somebody's report: whatever it names is refused, before it is imported."""
+    mark = tmp_path / "called"
+    word = json.dumps(plain).replace("MARK", str(mark)).encode()
+    id = "purity:" + base64.urlsafe_b64encode(zlib.compress(word)).decode().rstrip("=")
+    status, lines = cli("--reproduce", id)
+    assert status == 2 and lines[-1].startswith("COULD NOT RUN")
+    assert not mark.exists()

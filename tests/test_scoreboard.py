@@ -44,7 +44,7 @@ def test_every_entry_is_published_and_every_broken_law_explained():
 @pytest.mark.parametrize(("key", "law"), BROKEN)
 def test_the_printed_line_of_a_finding_names_its_law_and_its_peer(key, law):
     entry = next(entry for entry in ENTRIES if entry.key == key)
-    identity = decode(BROKEN[key, law]["reproduce"])
+    identity = decode(BROKEN[key, law]["reproduce"], [entry.claim])
     assert identity.law == law
     assert identity.backend in (entry.spec(), entry.spec(uncast=True))
     assert type(identity.case.rule) is entry.claim
@@ -52,7 +52,12 @@ def test_the_printed_line_of_a_finding_names_its_law_and_its_peer(key, law):
 
 @the_published_torch
 def test_the_printed_line_of_a_finding_shows_it(capsys):
-    assert reproduce(BROKEN[TORCH.key, "dtype-and-shape"]["reproduce"]) == 1
+    assert (
+        reproduce(
+            BROKEN[TORCH.key, "dtype-and-shape"]["reproduce"], [TORCH.spec(), TORCH.spec(uncast=True)], [TORCH.claim]
+        )
+        == 1
+    )
     assert capsys.readouterr().out.startswith("BROKEN dtype-and-shape benchmarks.scoreboard.peers.torch_muon")
 
 

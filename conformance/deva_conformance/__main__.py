@@ -1,5 +1,6 @@
 """The command `python -m deva_conformance`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from deva_conformance.plan import PROFILES
 from deva_conformance.report import Report, Result, describe
 from deva_conformance.runner import Watched, verdict
 from deva_conformance.workers import Plan, check_all, in_order, tasks_for
-from deva_core import Rule
+from deva_core import RULES, Rule
 
 COULD_NOT_RUN = 2
 COLOURS = {
@@ -96,12 +97,16 @@ def collected(results: list[Result], known: dict[str, dict[str, str]], asked: As
     return Report(tuple(made), asked.plan.profile, asked.plan.seed, interrupted=interrupted)
 
 
-def reproduce(id: str) -> int:
-    """Run one case again."""
+def reproduce(id: str, names: Sequence[str] = (), rules: Sequence[type[Rule]] = RULES) -> int:
+    """Run one case again. An id comes from anybody: the backend in it is imported only if it is installed or named too."""
     try:
-        identity = decode(id)
+        identity = decode(id, rules)
     except ValueError as error:
         raise CannotRun(str(error)) from None
+    if identity.backend not in (*installed(), *names):
+        raise CannotRun(
+            f"the id is of the backend {identity.backend!r}, which is not installed: name it too, to import it"
+        )
     subject = load(identity.backend)
     watched = Watched(law(identity.law), subject)
     status, cause, _ = verdict(watched, lambda: watched(identity.case))
@@ -176,7 +181,8 @@ def main(
     console: Any = Console()
     try:
         if reproduce_id:
-            raise typer.Exit(reproduce(reproduce_id))
+            own = named(backend or [], namespace or []) if backend or namespace else []
+            raise typer.Exit(reproduce(reproduce_id, own))
         if profile not in PROFILES:
             raise CannotRun(f"no such profile: {profile}; there are {', '.join(PROFILES)}")
         seconds = time_limit or (600.0 if profile == "full" else 60.0)
