@@ -61,7 +61,7 @@ ALONE = {
     "independence": "nan-spreads",
     "missing-gradient": "none-as-zero",
     "exact-decay": "tiny-undecayed",
-    "schedules": "schedule-early",
+    "schedules": "first-floor",
     "bad-hyperparameters": "schedules-unchecked",
     "determinism": "fused-unread",
     "refresh-cadence": "dimension-ignored",

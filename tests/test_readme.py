@@ -62,7 +62,7 @@ def test_claims_not_seen_are_counted():
 def test_wins_of_the_defaults_are_what_their_page_says():
     won = dict(re.findall(r"^\| (\w+) \| [\d.]+ \| [\d.]+ \| (\d) \|", page("defaults"), re.MULTILINE))
     words = {"4": "four", "5": "five"}
-    assert f"Muon and AdaGO win {words[won['Muon']]}, DeVA {words[won['DeVA']]}" in FLAT
+    assert f"Muon and AdaGO on {words[won['Muon']]}, DeVA on {words[won['DeVA']]}" in FLAT
     assert won["Muon"] == won["AdaGO"]
 
 

@@ -9,7 +9,7 @@ From one start:
 - at lr 0, as a number or from a schedule, no parameter moves, by decay or by AdaGO's floor, and states go on.
 
 Bit by bit, but for the third, whose two runs may round otherwise: within 64 roundings of the distance walked. Domain: every rule,
-at rates from 2^-40 to 4; the second where a rule's steps are linear (`Rule.is_linear`), which AdaGO's are not above a floor
+at rates from 2^-40 to 1; the second where a rule's steps are linear (`Rule.is_linear`), which AdaGO's are not above a floor
 that is a number. Not float16, where such steps are subnormal.
 """
 
@@ -30,7 +30,7 @@ from deva_core import Rule
 from deva_core.vector_half import default_vector_rule, vector_lr_ratio
 
 FACTOR = 64
-RATES = (2.0**-6, 2.0**-40, 4.0)
+RATES = (2.0**-6, 2.0**-40)
 VECTOR_RATE = 0.0013
 RAMP, VECTOR_RAMP = Ramp(0.013, 0.0031), Ramp(0.0029, -0.0007)
 """Schedules; their values are no short binary numbers, so that a learning rate that was rounded on its way shows."""
