@@ -8,7 +8,7 @@ from deva_core.messages import brief
 from deva_core.parameter import Parameter, field_name, fields
 from deva_core.rule import Rule
 
-TRANSFORMATION = "an optax transformation: to optimise some leaves by optax, use optax.multi_transform"
+TRANSFORMATION = "an optax transformation: give the rule, as in deva_core.AdamW(lr=...); optax.multi_transform runs optax's beside it"
 OPTIMIZER = "an optimizer; give the rule itself, as in deva_core.{}()"
 
 
@@ -34,7 +34,7 @@ def instead(value: Any) -> str:
     if hasattr(value, "param_groups") or known:
         return OPTIMIZER.format(known.__name__ if known else "AdamW")
     if callable(value) and not isinstance(value, type):
-        return f"a function, {getattr(value, '__name__', 'unnamed')}: call the rule, as in Muon()"
+        return f"a function, {getattr(value, '__name__', 'unnamed')}: give a rule, as deva_core.Muon() or AdamW() are"
     return brief(value)
 
 

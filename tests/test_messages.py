@@ -600,7 +600,7 @@ JAX_ROWS = JAX and [
     row("jax: params for lr", lambda: deva_jax.muon(tree()), TypeError, "Muon.lr must be a number", "got a dict"),
     row("jax: transform optax", lambda: deva_jax.transform(optax.adam(1e-3)), TypeError, "optax.multi_transform"),
     row("jax: transform class", lambda: deva_jax.transform(Muon), TypeError, "the class Muon: call it, Muon()"),
-    row("jax: transform factory", lambda: deva_jax.transform(deva_jax.muon), TypeError, "call the rule, as in Muon()"),
+    row("jax: transform factory", lambda: deva_jax.transform(deva_jax.muon), TypeError, "give a rule, as deva_core.Muon()"),
     row("jax: transform string", lambda: deva_jax.transform("muon"), TypeError, "write Muon()"),
     row("jax: vector_rule string", lambda: deva_jax.muon(vector_rule="adamw"), TypeError, "deva_jax: vector_rule must be"),
     row("jax: vector_rule class", lambda: deva_jax.muon(vector_rule=AdamW), TypeError, "call it, AdamW()"),

@@ -242,7 +242,7 @@ class Ranks:
         (lambda p: deva_torch.RuleOptimizer(p, Wavering(), capturable=True), "may call b.cond"),
         (lambda p: deva_torch.Muon(p, vector_rule=WaveringVector(), capturable=True), "the rule of 'group0.3'"),
         (lambda p: deva_torch.Muon(p, capturable=True, rounding="stochastic"), "seed.*kahan"),
-        (lambda p: deva_torch.Muon(p, capturable=True, process_group=Ranks()), "several ranks"),
+        (lambda p: deva_torch.Muon(p, capturable=True, process_group=Ranks()), "ranks exchange parts"),
     ],
 )
 def test_what_cannot_be_captured_is_refused_and_says_why(make, advice):

@@ -98,5 +98,5 @@ def test_what_cannot_be_gathered_is_refused_with_advice(ranks, world):
     placement, copies, moved, pickled = ranks[0][world]["refused"]
     assert "only Shard and Replicate can be optimised" in placement
     assert 'use rounding="kahan", or shard the parameter' in copies
-    assert "move it in one process, and carry it over in a portable checkpoint" in moved
+    assert "move it in one process, then carry it over in a portable checkpoint" in moved
     assert "cannot be pickled or copied: use state_dict" in pickled

@@ -9,15 +9,28 @@ from typing import Any, NoReturn
 import torch
 
 from deva_core import Rule, hyperparameters
-from deva_core.keywords import FOREIGN
+from deva_core.keywords import FOREIGN, VECTOR_LR
 from deva_core.messages import a, answer_for, brief, named_in, nearest
+from deva_torch._groups import RATIO
 from deva_torch._options import Options
 
 GIVE = "give model.named_parameters(), or param_groups(model)"
 NO_PARAMS = (torch.nn.Module, str, Mapping)
 """Types that can be iterated over or hold parameters, but are not parameters."""
 
-OWN = ("params", "rule", "layout", "name", "param_names", "initial_lr", "capturable", "maximize", "count", "foreach")
+OWN = (
+    "params",
+    "rule",
+    "layout",
+    "name",
+    "param_names",
+    "initial_lr",
+    "capturable",
+    "maximize",
+    "count",
+    "foreach",
+    RATIO,
+)
 """The group keys that are not hyperparameters."""
 
 
@@ -118,6 +131,8 @@ def hint_for(key: str, known: Collection[str]) -> str | None:
     """What a key without effect was probably meant to be; None for a key of the user's own."""
     if key in Options.__annotations__:
         return "it is an argument of the optimizer"
+    if key in FOREIGN and FOREIGN[key].answers == VECTOR_LR:
+        return f"it reads {RATIO!r}, the vector half's lr over the group's"
     if key in FOREIGN:
         vector = re.search(r"vector_rule=(\w+\([^()]*\))", " ".join(FOREIGN[key].answers))
         if vector:

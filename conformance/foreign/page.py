@@ -36,8 +36,8 @@ $ make foreign                      # all of them
 $ make foreign FOREIGN="mlx drjit"  # some; the others stay as they are
 ```
 
-`results.json` also holds, for every cause of a broken law, an id. In the library's environment it shows the case again; `ADAPTER` is
-the `module:callable` of the results, since an id alone imports nothing:
+`results.json` also holds, for every cause of a broken law, an id. In the library's environment it shows the case again;
+`ADAPTER` is the `module:callable` of the results, since an id alone imports nothing:
 
 ```console
 $ PYTHONPATH=conformance out/foreign/mlx/bin/python -m deva_conformance ADAPTER --reproduce ID
