@@ -8,7 +8,7 @@ from deva_core.messages import brief
 from deva_core.parameter import Parameter, field_name, fields
 from deva_core.rule import Rule
 
-TRANSFORMATION = "an optax transformation: give the rule, as in deva_core.AdamW(lr=...); optax.multi_transform runs optax's beside it"
+TRANSFORMATION = "an optax transformation: give a rule, as deva_core.AdamW() is; optax.multi_transform runs optax's own"
 OPTIMIZER = "an optimizer; give the rule itself, as in deva_core.{}()"
 
 
