@@ -124,4 +124,4 @@ FOREIGN: Mapping[str, Foreign] = {
         )
     },
 }  # fmt: skip
-"""By keyword. `tests/test_messages.py` compares it with the signatures of those that are installed."""
+"""By keyword. `tests/test_keywords.py` compares it with the signatures of those that are installed."""
