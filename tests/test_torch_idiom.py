@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import pytest
 
@@ -360,3 +361,29 @@ def test_a_bool_is_no_learning_rate_though_it_equals_one():
     optimizer.param_groups[0]["lr"] = True
     with pytest.raises(TypeError, match=r"Muon\.lr must be a number"):
         optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (
+            "momentum",
+            lambda x: x.to(torch.int32),
+            "momentum of 'weight' must be a tensor of floats, got one of torch.int32",
+        ),
+        ("momentum", lambda x: x.bool(), "momentum of 'weight' must be a tensor of floats, got one of torch.bool"),
+        *[
+            ("step", lambda x, bad=bad: bad, "step of 'weight' must be a number of steps, got ")
+            for bad in (None, "7", True, -5, 1.5, float("nan"), float("inf"))
+        ],
+    ],
+)
+def test_a_damaged_state_is_refused_and_nothing_has_changed(field, value, message):
+    net = torch.nn.Linear(3, 4)
+    optimizer = deva_torch.Muon(net.named_parameters())
+    optimizer.init_state()
+    before, damaged = repr(optimizer.state_dict()), copy.deepcopy(optimizer.state_dict())
+    damaged["state"][0][field] = value(damaged["state"][0][field])
+    with pytest.raises(ValueError, match=re.escape(message)):
+        optimizer.load_state_dict(damaged)
+    assert repr(optimizer.state_dict()) == before

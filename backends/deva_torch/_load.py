@@ -138,17 +138,23 @@ def check_slot(parameter: Parameter, saved: Mapping[str, Any]) -> None:
         return
     fields = {name: x for name, x in saved.items() if name not in ("step", COMPENSATION)}
     check_state(parameter, fields, advice_for(set(saved), parameter.rule, SAVED))
-    strange = next((name for name, x in fields.items() if not isinstance(x, torch.Tensor)), None)
-    if strange or not is_count(saved.get("step")):
-        name = strange or "step"
-        what = "a tensor" if strange else "a number of steps"
-        raise ValueError(f"{name} of {parameter.name!r} must be {what}, got {brief(saved.get(name))}")
+    strange = next((name for name, x in fields.items() if not is_floats(x)), None)
+    if strange:
+        got = f"one of {fields[strange].dtype}" if isinstance(fields[strange], torch.Tensor) else brief(fields[strange])
+        raise ValueError(f"{strange} of {parameter.name!r} must be a tensor of floats, got {got}")
+    if not is_count(saved.get("step")):
+        raise ValueError(f"step of {parameter.name!r} must be a number of steps, got {brief(saved.get('step'))}")
+
+
+def is_floats(value: Any) -> bool:
+    """Whether a value can be a field of a state."""
+    return isinstance(value, torch.Tensor) and value.dtype.is_floating_point
 
 
 def is_count(value: Any) -> bool:
     """Whether a value can be a number of steps; it may lie on a device."""
-    is_number = isinstance(value, int | float) and value >= 0
-    return is_number or (isinstance(value, torch.Tensor) and value.ndim == 0)
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == value // 1
+    return is_whole or (isinstance(value, torch.Tensor) and value.ndim == 0)
 
 
 def advice_for(found: set[str], rule: Any, otherwise: str) -> str:
