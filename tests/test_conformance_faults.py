@@ -1,6 +1,7 @@
 """The kit is tested by faults: each is killed by the law that speaks of it, and legal variants live."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from deva_conformance.laws.oracle_agreement import NARROW_TIES
 from deva_conformance.plan import PROFILES
 from deva_conformance.runner import run_law
 from deva_conformance.tolerance import THRESHOLD
-from deva_core import DeVA
+from deva_core import DeVA, Muon
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -156,3 +157,14 @@ def test_the_page_of_faults_lists_those_there_are():
 def test_honest_backends_agree_on_near_ties(case, start):
     """In float64 on the order, in float32 as far as it can be told."""
     assert law("oracle").check(Subject("honest", start), case) < THRESHOLD
+
+
+def rescaled(rule, params, *, vector_rule=None, **options):
+    """An lr given to the vector rule follows the matrix rule's where that is a number."""
+    if vector_rule is not None and vector_rule.lr_given and not callable(rule.lr) and not callable(vector_rule.lr):
+        vector_rule = replace(vector_rule, lr=vector_rule.lr * rule.lr / type(rule).default("lr"))
+    return from_namespace("numpy").start(rule, params, vector_rule=vector_rule, **options)
+
+
+def test_a_given_learning_rate_is_looked_at_beside_a_number_too():
+    assert run_law(law("learning-rate"), Muon, Subject("rescaled", rescaled), PROFILES["quick"]).broken

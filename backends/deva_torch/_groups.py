@@ -131,7 +131,7 @@ def vector_rule_of(group: Mapping[str, Any], vector: Rule, matrix: Any) -> Rule:
 
 
 def unless_frozen(vector: Any, lr: Any) -> Any:
-    """The vector rule's own lr; 0 where the group's is, which freezes all for each group. A tensor is not read."""
+    """The vector rule's own lr, or 0 where the group's lr is 0, which freezes the whole group. A tensor is not read."""
     if isinstance(lr, torch.Tensor) and not callable(vector.lr):
         return vector.lr * (lr != 0).to(lr.dtype)
     return vector.lr if isinstance(lr, torch.Tensor) or lr else 0.0

@@ -2,7 +2,7 @@
 
 From one start:
 
-- a schedule that always returns the number is the number, whether the vector rule has an lr of its own or follows;
+- a schedule that always returns the number is the number, in both halves;
 - 64 times the lr, decay apart, walks every parameter 64 times as far;
 - the vector moves as its rule alone does at the matrix rule's lr times the ratio, or at the lr that it was given: a number, its
   rule's default, or a schedule, be the matrix rule's lr a number or a schedule;
@@ -108,11 +108,11 @@ def is_linear(near: Moment, far: Moment) -> None:
 
 
 def stands(halves: Halves, given: str, own: Rule) -> None:
-    """The vector moves as its rule alone, beside a matrix rule whose lr is scheduled."""
-    beside = halves.walk(own, lr=RAMP)
-    alone = halves.alone(own)
+    """The vector moves as its rule alone, beside a matrix rule whose lr is scheduled; given a number, also beside a number."""
+    alone, is_number = halves.alone(own), own.lr_given and not callable(getattr(own, "lr", None))
+    runs = [halves.walk(own, lr=RAMP), *([halves.walk(own)] if is_number else [])]
     for name, expected in alone.params.items():
-        error = norm(wide(beside.params[name]) - wide(expected))
+        error = max(norm(wide(beside.params[name]) - wide(expected)) for beside in runs)
         bound = ROUNDINGS * unit_roundoff(expected.dtype) * norm(wide(expected))
         need(error <= bound, f"{name}: beside a matrix rule not as alone, its lr {given}; off by {error:.3g}")
 
